@@ -1,0 +1,144 @@
+"""Takes calls from the queue as fast as lines and pace allow, and has Asterisk place them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from uuid import UUID
+
+from alarm_core.events import CallEnded, CallOutcome, CallPlaced
+from alarm_core.numbers import is_emergency
+from alarm_core.store import calls as call_record
+from alarm_core.store.alarms import Alarms
+from alarm_core.store.calls import Calls, place_call
+from alarm_core.store.commands import Claimed
+from alarm_core.store.nodes import Nodes
+from ami.limits import NodeLimits
+from ami.link import AmiInvalid, AmiLost, AmiRefused, AmiTimeout, Link
+from ami.pace import Pace
+from ami.watch import Watch
+from dialplan.records import HANDLER
+
+log = logging.getLogger("careline.ami")
+
+_POLL_SECONDS = 1.0
+_CLAIM_LEASE_SECONDS = 60.0
+
+
+async def signalled(event: asyncio.Event, seconds: float) -> None:
+    """Until the event is set, at most so long. Clear it before looking at what it announces, not after."""
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+class Placing:
+    """Works on one connection to Asterisk, as long as it and the node's lease last."""
+
+    def __init__(
+        self,
+        link: Link,
+        limits: NodeLimits,
+        pace: Pace,
+        watch: Watch,
+        alarms: Alarms,
+        calls: Calls,
+        nodes: Nodes,
+    ) -> None:
+        self._link = link
+        self._limits = limits
+        self._pace = pace
+        self._watch = watch
+        self._alarms = alarms
+        self._calls = calls
+        self._nodes = nodes
+        self._loop = asyncio.get_running_loop()
+        self._trunk_pace = {trunk.name: Pace(trunk.calls_per_second, self._loop.time()) for trunk in limits.trunks}
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def run(self, may_place: asyncio.Event) -> None:
+        while True:
+            may_place.clear()
+            self._pace.judge(self._link.last_latency, self._loop.time())
+            placed = 0
+            for trunk in self._limits.trunks:
+                room = self._room(trunk.name, trunk.max_channels)
+                if room > 0:
+                    placed += await self._take(trunk.name, room)
+            if not placed:
+                await self._pass_over_engaged()
+                await signalled(may_place, self._patience())
+
+    def _room(self, trunk: str, max_channels: int) -> int:
+        now = self._loop.time()
+        return min(
+            self._limits.max_channels - self._watch.live(),
+            max_channels - self._watch.live(trunk),
+            self._pace.available(now),
+            self._trunk_pace[trunk].available(now),
+        )
+
+    def _patience(self) -> float:
+        """Until the pace allows the next call; lines and the queue announce themselves."""
+        now = self._loop.time()
+        trunk = min((pace.wait_seconds(now) for pace in self._trunk_pace.values()), default=0.0)
+        waits = max(self._pace.wait_seconds(now), trunk)
+        return min(waits, _POLL_SECONDS) if waits > 0 else _POLL_SECONDS
+
+    async def _take(self, trunk: str, room: int) -> int:
+        claimed = await self._calls.claim(
+            node=self._nodes.node,
+            owner=self._nodes.owner,
+            trunk=trunk,
+            limit=room,
+            lease_seconds=_CLAIM_LEASE_SECONDS,
+        )
+        self._pace.spend(len(claimed))
+        self._trunk_pace[trunk].spend(len(claimed))
+        for item in claimed:
+            place = place_call(item)
+            self._watch.track(place.call_id, item.alarm_id, place.key, trunk)
+            task = asyncio.create_task(self._place(item, trunk))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+        return len(claimed)
+
+    async def _place(self, item: Claimed, trunk: str) -> None:
+        place = place_call(item)
+        call = self._watch.track(place.call_id, item.alarm_id, place.key, trunk)
+        if is_emergency(place.number):
+            log.error("call %s: an emergency number is never called by a machine", place.call_id)
+            self._watch.ended(call, CallOutcome.BLOCKED, None)
+            return
+        if not self._nodes.held:
+            return  # whoever holds the lease now finds out that this call was never sent
+        try:
+            await self._link.originate(
+                channel=f"PJSIP/{place.number}@{trunk}",
+                context="door",
+                exten=place.purpose.value,
+                caller_id=self._limits.caller_id,
+                timeout_ms=round(place.ring_seconds * 1000),
+                channel_id=place.key,
+                variables={"CARELINE_CALL": place.key, "CHANNEL(hangup_handler_push)": HANDLER},
+            )
+        except (AmiRefused, AmiInvalid) as error:
+            log.warning("call %s: Asterisk refused it: %s", place.call_id, error)
+            self._watch.ended(call, CallOutcome.FAILED, None)
+        except AmiTimeout:
+            log.warning("call %s: no answer to Originate; asking what became of it", place.call_id)
+            await self._link.close()
+        except AmiLost:
+            return  # the next connection finds out what became of it
+        else:
+            event = CallPlaced(call_id=place.call_id)
+            written = call_record.sent(place.call_id)
+            self._watch.submit(item.alarm_id, event, written, key=f"call_placed:{place.call_id}")
+
+    async def _pass_over_engaged(self) -> None:
+        """A contact whose phone is taken by another alarm: the next contact has the turn."""
+        for key, alarm_id in await self._calls.engaged():
+            event = CallEnded(call_id=UUID(key), outcome=CallOutcome.ENGAGED)
+            await self._watch.submit(alarm_id, event, call_record.dropped(key), key=f"call_ended:{key}")

@@ -1,0 +1,66 @@
+"""The record that the dialplan leaves of each call when it ends ([hangup-record])."""
+
+import json
+from dataclasses import dataclass
+
+FAMILY = "careline"
+"""AstDB family; the key is the call's id. Read with AMI DBGet, deleted once it is in the database."""
+
+HANDLER = "hangup-record,s,1"
+"""Where Originate's variable CHANNEL(hangup_handler_push) must point."""
+
+
+@dataclass(frozen=True)
+class HangupRecord:
+    """What became of a call. Times are Unix seconds of the Asterisk machine's clock, or None.
+
+    `cause`: Q.850 hangup cause (0: none was given, for instance when we cancelled). `sip`: the last SIP
+    answer of the far end if it was a refusal (486, 603, …). `answered`: for an outbound leg the
+    moment it entered its door; an inbound leg that the service answered has none. `up`: the leg was answered. `agi`: AGISTATUS of the last conversation. `note`: "agi_failed" when
+    the service could not be reached or broke off. `duty`: place in the list of duty phones of the
+    one that took the call from the dialplan; 0 when none did.
+    """
+
+    cause: int
+    sip: int | None
+    up: bool
+    door: str
+    started: float | None
+    answered: float | None
+    ended: float
+    agi: str
+    next: str
+    duty: int
+    note: str
+
+    @classmethod
+    def parse(cls, value: str) -> "HangupRecord":
+        """Read the value of an AstDB entry; ValueError when it is none."""
+        fields = json.loads(value)
+        if not isinstance(fields, dict):
+            raise ValueError("a hangup record must be a JSON object")  # noqa: TRY004 -- one kind of error
+        try:
+            return cls(
+                cause=int(fields["cause"] or 0),
+                sip=_refusal(fields["sip"]),
+                up=fields["state"] == "Up",
+                door=fields["door"],
+                started=_time(fields["started"]),
+                answered=_time(fields["answered"]),
+                ended=float(fields["ended"]),
+                agi=fields["agi"],
+                next=fields["next"],
+                duty=int(fields["duty"] or 0),
+                note=fields["note"],
+            )
+        except KeyError as error:
+            raise ValueError(f"a hangup record lacks {error}") from None
+
+
+def _time(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def _refusal(text: str) -> int | None:
+    code = int(text or 0)
+    return code if code >= 300 else None

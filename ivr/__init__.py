@@ -1,0 +1,1 @@
+"""What callers hear and say: prompts and speech, steps, conversations. Knows no Asterisk."""

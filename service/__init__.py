@@ -1,0 +1,1 @@
+"""Wiring only: settings, HTTP API, workers, command line, the private runtime."""

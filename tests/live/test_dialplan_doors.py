@@ -1,0 +1,185 @@
+"""The doors of a node: conversations, rooms, and what a caller hears when the service is away."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from dialplan.node import NODE_EVENTS
+from tests.live.dialplan_pair import Conversation, Pair, running_pair, until
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="the private servers need root"),
+]
+
+VOICEMAIL, DUTY = "13900000699", "13900001799"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def servers() -> AsyncIterator[Pair]:
+    async with running_pair("doors", duty_phones=(VOICEMAIL, DUTY)) as pair:
+        yield pair
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def pair(servers: Pair) -> Pair:
+    await servers.clear()
+    return servers
+
+
+async def test_a_contact_is_told_when_the_service_cannot_be_reached(pair: Pair) -> None:
+    await pair.service.stop()
+    call = await pair.place("13900000311")
+    record = await pair.record(call)
+    assert (record.up, record.agi, record.note) == (True, "FAILURE", "agi_failed")
+    seconds, _ = await pair.heard(await pair.phone("13900000311"))
+    assert seconds > 2
+    lost = await pair.event("UserEvent", UserEvent="CarelineLost", Call=call)
+    assert lost["Door"] == "contact"
+
+
+async def test_a_service_that_dies_in_the_middle_is_not_taken_for_a_finished_conversation(
+    pair: Pair,
+) -> None:
+    async def begin(conversation: Conversation) -> None:
+        await conversation.keys(60)
+
+    pair.service.talk = begin
+    call = await pair.place("13900000312", door="elder")
+    await until(lambda: pair.service.seen)
+    await pair.service.stop()
+    record = await pair.record(call)
+    # AGISTATUS alone would have called it a success.
+    assert (record.agi, record.next, record.note) == ("SUCCESS", "lost", "agi_failed")
+    seconds, _ = await pair.heard(await pair.phone("13900000312"))
+    assert seconds > 2
+
+
+async def test_each_door_carries_its_conversation_and_the_call_id(pair: Pair) -> None:
+    doors = ("elder", "contact", "arrival", "duty", "duty_report")
+    calls = [
+        await pair.place(f"139000003{nth}", door=door) for nth, door in enumerate(doors, start=20)
+    ]
+    records = [await pair.record(call) for call in calls]
+    assert [record.door for record in records] == list(doors)
+    assert {(c.door, c.call) for c in pair.service.seen} == set(zip(doors, calls, strict=True))
+
+
+async def test_legs_meet_in_a_room_and_a_leg_is_moved_there(pair: Pair) -> None:
+    async def enter(conversation: Conversation) -> None:
+        if conversation.door == "contact":
+            await conversation.next("room", CARELINE_ROOM="alarm-7")
+        else:
+            await conversation.keys(60)
+
+    pair.service.talk = enter
+    contact = await pair.place("13900000330", door="contact")
+    joined = await pair.event("ConfbridgeJoin", Uniqueid=contact)
+    assert joined["Conference"] == "alarm-7"
+    elder = await pair.place("13900000331", door="elder")
+    await until(lambda: len(pair.service.seen) == 2)
+    channel = (await pair.event("Newchannel", Uniqueid=elder))["Channel"]
+    await pair.link.redirect(channel, "room", "alarm-7")
+    await pair.event("ConfbridgeJoin", Uniqueid=elder, Conference="alarm-7")
+    await pair.link.hangup(channel)
+    await pair.event("ConfbridgeLeave", Uniqueid=elder)
+    # Alone in the room the contact hears the word of comfort.
+    await asyncio.sleep(3)
+    await pair.link.hangup(joined["Channel"])
+    _, silence = await pair.heard(await pair.phone("13900000330"))
+    assert silence < 3
+    assert (await pair.record(contact)).next == "room"
+
+
+async def test_a_caller_reaches_the_duty_phone_without_us_and_never_hears_silence(
+    pair: Pair,
+) -> None:
+    await pair.service.stop()
+    await pair.call_in("13812345678", "wait:60,hangup")
+    taken = await pair.noted(DUTY, "press", within=45)
+    caller = pair.phones.calls("13812345678")[0]
+    duty = await pair.phone(DUTY)  # the duty phone hangs up after its script
+    caller = await pair.phone("13812345678")
+    voicemail = await pair.phone(VOICEMAIL)
+    assert voicemail.answered_at is not None  # it answered first, and was not taken for a person
+    assert (duty.keys, voicemail.keys) == ("1", "")
+    assert pair.phones.ringing_twice() == []
+    assert caller.answered_at is not None
+    seconds, silence = await pair.heard(caller)
+    assert seconds > taken.at - caller.answered_at
+    assert silence < 4 or seconds - silence > taken.at - caller.answered_at - 4
+    tree = await pair.link.collect("DBGetTree", {"Family": "careline"}, until="DBGetTreeComplete")
+    values = [entry["Val"] for entry in tree if '"duty":"2"' in entry["Val"]]
+    assert len(values) == 1
+    assert '"note":"agi_failed"' in values[0]
+
+
+async def test_a_waiting_caller_is_taken_by_the_service_when_it_is_back(pair: Pair) -> None:
+    await pair.script(DUTY, "ring")  # nobody takes the call there
+    await pair.service.stop()
+    await pair.call_in("13812345679", "wait")
+    await pair.noted(DUTY, "ring")
+    await pair.service.start()
+    await until(lambda: pair.service.seen)
+    await pair.phone("13812345679")
+    [conversation] = pair.service.seen
+    assert conversation.door == "inbound"
+    assert (await pair.record(conversation.call)).next == "hangup"
+
+
+async def test_the_service_can_hand_a_caller_to_the_duty_phones(pair: Pair) -> None:
+    async def hand_over(conversation: Conversation) -> None:
+        await conversation.next("duty")
+
+    pair.service.talk = hand_over
+    await pair.call_in("13812345680", "wait:60,hangup")
+    await pair.noted(DUTY, "press", within=45)
+    await pair.phone("13812345680")
+    record = await pair.record(pair.service.seen[0].call)
+    assert (record.next, record.duty, record.note) == ("duty", 2, "")
+
+
+async def test_the_dialplan_refuses_every_form_of_an_emergency_number(pair: Pair) -> None:
+    blocked = [
+        prefix + number
+        for number in ("110", "119", "120", "122")
+        for prefix in ("", "9", "0", "90", "+86", "0086", "86", "9+86", "010", "0571", "90571")
+        if not prefix.startswith("9+")  # no exten of this form can be dialled
+    ]
+    for nth, number in enumerate(blocked, 1):
+        await pair.link.action(
+            "Originate",
+            {
+                "Channel": f"Local/{number}@duty-leg/n",
+                "Context": "room",
+                "Exten": "x",
+                "Priority": "1",
+                "Timeout": "5000",
+                "Async": "true",
+            },
+        )
+        await until(lambda n=nth: _blocked(pair) == n)  # type: ignore[misc]
+    assert pair.phones.events() == []
+
+
+def _blocked(pair: Pair) -> int:
+    return sum(e.get("UserEvent") == "CarelineBlocked" for e in pair.events)
+
+
+async def test_only_the_events_that_are_needed_come(pair: Pair) -> None:
+    await pair.record(await pair.place("13900000340"))
+    assert {e["Event"] for e in pair.events} <= set(NODE_EVENTS)
+    assert {"Newchannel", "Newstate", "Hangup", "OriginateResponse"} <= {
+        e["Event"] for e in pair.events
+    }
+
+
+async def test_a_finished_call_leaves_no_error_in_asterisks_log(pair: Pair) -> None:
+    await pair.record(await pair.place("13900000341"))
+    for name in ("node", "network"):
+        log = pair.phones.path.parent.parent / name / "log/messages"
+        errors = [line for line in log.read_text().splitlines() if "] ERROR[" in line]
+        assert errors == []
