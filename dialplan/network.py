@@ -164,6 +164,6 @@ NETWORK_MODULES = (
     "app_waitforsilence",
     "func_dialplan",
     "func_env",
-    "func_lock",
     "func_math",
+    "res_pjsip_registrar",
 )

@@ -34,6 +34,8 @@ class Trunk:
 
     def __post_init__(self) -> None:
         values.name("trunk name", self.name)
+        if self.name.endswith("-status") or self.name in {"global", "system"}:
+            raise ConfigError(f"trunk name: {self.name!r} is a name of the configuration's own")
         what = f"trunk {self.name}:"
         values.host(f"{what} host", self.host)
         values.port(f"{what} port", self.port)
@@ -82,7 +84,7 @@ class NodeConfig:
     duty_phones: tuple[str, ...] = ()
     hotline_numbers: tuple[str, ...] = ()
     external_address: str = ""
-    qualify_seconds: int = 30
+    qualify_seconds: int = 15
     duty_ring_seconds: int = 25
     max_call_seconds: int = 7200
 

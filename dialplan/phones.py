@@ -12,8 +12,8 @@ class PhoneEvent:
     """One line of phones.log. `at` is Unix time in seconds, to the millisecond.
 
     `event`: call, dial, ring, answer, press, say, beep, tone, quiet, refuse, hangup, unknown_step,
-    end. `detail`: the keys, the sound, the SIP code, the hangup cause at the end, the count of the
-    call. `other`: the caller's number as the phone saw it (or, for a call in, the number dialled).
+    end. `detail`: the keys, the sound, the SIP code, the hangup cause at the end.
+    `other`: the caller's number as the phone saw it (or, for a call in, the number dialled).
     """
 
     at: float

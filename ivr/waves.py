@@ -5,7 +5,6 @@ from __future__ import annotations
 import array
 import io
 import math
-import struct
 import sys
 import warnings
 import wave
@@ -18,13 +17,14 @@ with warnings.catch_warnings():
     # pydub warns at import that ffmpeg is missing; WAV needs none.
     warnings.simplefilter("ignore")
     from pydub import AudioSegment
-    from pydub.exceptions import PydubException
     from pydub.silence import detect_leading_silence
 
 LEVEL, PEAK = -20.0, -3.0
 """dBFS of speech (RMS) and of its highest sample: the same as the prompts have (ivr/prompts/render.py)."""
 SILENCE = -45.0
 HEAD_MS, TAIL_MS = 100, 200
+RATES = frozenset({8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000})
+"""Samples a second that are taken, as recorders write them. Any other means damage, and could be costly to convert."""
 CUTOFF = 3_600
 REACH = 12
 """Filter length on either side, in samples at 8 kHz: what would fold back from above 4.3 kHz is 40 dB down."""
@@ -35,7 +35,7 @@ class WaveError(Exception):
 
 
 def telephone_wave(data: bytes) -> bytes:
-    """The same sound at 8 kHz, mono, 16-bit. Takes PCM WAV of 8 to 32 bits, any channels, 8 kHz and above."""
+    """The same sound at 8 kHz, mono, 16-bit. Takes PCM WAV of 8 to 32 bits, any channels, at one of RATES."""
     return _wave(_telephone(data))
 
 
@@ -55,10 +55,13 @@ def spoken_wave(data: bytes) -> bytes:
 def _telephone(data: bytes) -> Any:
     try:
         sound = AudioSegment(data).set_channels(1).set_sample_width(2)
-    except (PydubException, IndexError, ValueError, struct.error, ZeroDivisionError) as error:
-        raise WaveError(f"it is not a WAV file of plain PCM ({type(error).__name__})") from error
-    if sound.frame_rate < RATE:
-        raise WaveError(f"it has {sound.frame_rate} samples a second, at least {RATE} are wanted")
+        sound.get_array_of_samples()
+    except Exception as error:
+        # pydub meets a damaged file with whatever its bytes lead to (KeyError, struct.error, audioop.error and more):
+        # each means the same here, and none may stop the service from starting.
+        raise WaveError(f"it is not a whole WAV file of plain PCM ({type(error).__name__})") from error
+    if sound.frame_rate not in RATES:
+        raise WaveError(f"it has {sound.frame_rate} samples a second, which is no usual number")
     if sound.frame_rate == RATE:
         return sound
     samples = _lower_rate(sound.get_array_of_samples(), sound.frame_rate)

@@ -51,7 +51,12 @@ class Servers:
 
     @property
     def endpoints(self) -> Endpoints:
-        return self._endpoints
+        """Where the servers are, whoever runs them."""
+        if self.settings.ami_url or not self.runtime.root.is_dir():
+            return self._endpoints
+        place = Place(self.runtime.root, self.settings.instance)
+        espeak = place.command("/usr/bin/espeak-ng", user=place.user("asterisk"))
+        return replace(self._endpoints, espeak=tuple(espeak))
 
     @property
     def network_ami(self) -> AmiAddress:
@@ -67,11 +72,7 @@ class Servers:
         """Start what settings do not replace. Raises PrivateRuntimeError or ConfigError, saying what to do."""
         publish(self._endpoints.sounds_dir, self.settings.prompt_recordings)
         await self.runtime.start(progress)
-        if not self.settings.ami_url:
-            place = Place(self.runtime.root, self.settings.instance)
-            espeak = place.command("/usr/bin/espeak-ng", user=place.user("asterisk"))
-            self._endpoints = replace(self._endpoints, espeak=tuple(espeak))
-        return self._endpoints
+        return self.endpoints
 
     async def stop(self) -> None:
         await self.runtime.stop()

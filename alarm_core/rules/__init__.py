@@ -126,7 +126,8 @@ def _wake_due(turn: Turn, event: WakeDue) -> None:
     name, _, who = event.name.partition(":")
     match name:
         case "hours":
-            _begin(turn)
+            if turn.alarm.phase is Phase.RECEIVED:  # unless somebody took it in the meantime
+                _begin(turn)
         case "elder_again":
             elder.call(turn)
         case "contact_next":
@@ -219,15 +220,19 @@ def _leg_over(turn: Turn, call_id: UUID, outcome: CallOutcome) -> None:
 
 def _called_in(turn: Turn, event: CalledIn) -> None:
     """A contact rings back: straight into the same question. Our own call to them (it rings, or speaks to their
-    voicemail) is taken back and over at once, so that its end is not taken for theirs."""
+    voicemail) is taken back and over at once, so that its end is not taken for theirs. After the end they hear that
+    they are not needed any more, until the alarm is closed."""
     contact = next((c for c in turn.alarm.brief.contacts if c.id == event.who), None)
-    if contact is None or not turn.alarm.open or event.call_id in turn.alarm.legs:
+    if contact is None or turn.alarm.phase is Phase.CLOSED or event.call_id in turn.alarm.legs:
         return
     number = contact.number or ""
     ours = [call_id for call_id, leg in turn.alarm.legs.items() if leg.who == event.who or _rings(leg, number)]
     for call_id in ours:
         turn.hang_up(call_id)
-    purpose = Purpose.ARRIVAL if event.who in turn.alarm.helpers else Purpose.CONFIRM
+    if not turn.alarm.open:
+        purpose = Purpose.WITHDRAWN
+    else:
+        purpose = Purpose.ARRIVAL if event.who in turn.alarm.helpers else Purpose.CONFIRM
     shared = any(leg.number == number for call_id, leg in turn.alarm.legs.items() if call_id not in ours)
     turn.alarm.legs[event.call_id] = Leg(
         party=Party.CONTACT,
@@ -239,6 +244,7 @@ def _called_in(turn: Turn, event: CalledIn) -> None:
     )
     for call_id in ours:
         _leg_over(turn, call_id, CallOutcome.CANCELLED)
+    turn.unwake(f"tell:{event.who}")
 
 
 def _rings(leg: Leg, number: str) -> bool:

@@ -77,12 +77,15 @@ def ended(turn: Turn, leg: Leg) -> None:
     A helper who is on the line by a call of their own, or whose time is not over, has not failed to answer.
     """
     who = leg.who
-    if who is None or leg.replied or who not in turn.alarm.helpers or f"arrival:{who}" in turn.alarm.wakes:
+    if who is None or who not in turn.alarm.helpers or f"arrival:{who}" in turn.alarm.wakes:
         return
     if any(other.who == who for other in turn.alarm.legs.values()):
         return
     helper = turn.alarm.helpers[who]
-    if helper.asked < turn.plan.help.arrival_calls:
+    if leg.replied:
+        if turn.alarm.duty.state == "idle":  # a key that told nothing new; once more help is asked for, duty asks
+            turn.wake(f"arrival:{who}", turn.plan.help.report_seconds)
+    elif helper.asked < turn.plan.help.arrival_calls:
         turn.wake(f"arrival:{who}", turn.plan.help.pause_seconds)
         if not helper.arrived:
             contacts.start(turn)

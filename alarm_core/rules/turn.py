@@ -84,10 +84,11 @@ class Turn:
     def postponed(self, name: str) -> bool:
         """Outside the plan's hours nobody is called about what is no emergency: comes back to `name` in the morning.
 
-        Never so when a person asked for help or for a person.
+        Never so when somebody asked for help, or waits for a person.
         """
-        hours = self.plan.hours
-        if hours is None or self.alarm.elder.result == "help" or self.alarm.duty.reason in WISHED:
+        hours, alarm = self.plan.hours, self.alarm
+        asked = alarm.elder.result == "help" or alarm.duty.reason in WISHED
+        if hours is None or asked or any(leg.state == "waiting" for leg in alarm.legs.values()):
             return False
         local = self.now.astimezone(ZoneInfo(self.alarm.brief.timezone))
         if hours.start <= local.time() < hours.end:

@@ -29,7 +29,8 @@ LANGUAGE = "zh-CN"
 TEXTS = HERE / f"{LANGUAGE}.yaml"
 SOUNDS = HERE / LANGUAGE
 RENDERED = SOUNDS / "rendered.json"
-"""What each file says: id -> text. A test compares it with the texts, so that no file is out of date."""
+"""What each file was made of: id -> text, speed, pause. A test compares it with the texts, so that no file is out of date."""
+AUDIBLE = ("text", "speed", "pause")
 
 VOICE_RATE = 24_000
 RATE = 8_000
@@ -155,7 +156,8 @@ def render_changed(texts: dict[str, dict[str, Any]], *, everything: bool) -> Non
     for stray in SOUNDS.glob("*.wav"):
         if stray.stem not in texts:
             stray.unlink()
-    changed = [i for i, entry in texts.items() if before.get(i) != entry["text"]]
+    made_of = {i: {field: entry[field] for field in AUDIBLE if field in entry} for i, entry in texts.items()}
+    changed = [i for i in texts if before.get(i) != made_of[i]]
     changed += [i for i in texts if not (SOUNDS / f"{i}.wav").exists() and i not in changed]
     voice = Voice() if changed else None
     for number, prompt_id in enumerate(changed, 1):
@@ -165,8 +167,7 @@ def render_changed(texts: dict[str, dict[str, Any]], *, everything: bool) -> Non
         text = texts[prompt_id]["text"]
         pace = len(text) / (len(sound) / RATE)
         log.info("[%d/%d] %-28s %.1f characters/s", number, len(changed), prompt_id, pace)
-    said = {prompt_id: entry["text"] for prompt_id, entry in texts.items()}
-    RENDERED.write_text(json.dumps(said, ensure_ascii=False, indent=0, sort_keys=True) + "\n")
+    RENDERED.write_text(json.dumps(made_of, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
     log.info("%d prompts, %d rendered", len(texts), len(changed))
 
 

@@ -9,6 +9,7 @@ import uuid
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -174,19 +175,25 @@ class Pair:
             lambda: next((e for e in self.phones.events(number) if e.event == event), None), within
         )
 
-    async def heard(self, call: PhoneCall) -> tuple[float, float]:
-        """What a phone heard in a call: seconds of it in all, and the longest silence within."""
+    async def heard(self, call: PhoneCall, before: float | None = None) -> tuple[float, float]:
+        """What a phone heard in a call: seconds of it in all, and the longest silence within.
+
+        `before`: only what it heard until then (Unix seconds).
+        """
+        assert call.answered_at is not None
         path = self.phones.path.parent / "heard" / f"{call.number}-{call.call}.wav"
         await until(path.exists)
         with wave.open(str(path)) as file:
             samples = np.frombuffer(file.readframes(file.getnframes()), dtype="<i2")
         windows = samples[: len(samples) // 800 * 800].reshape(-1, 800).astype(float)
         loud = np.sqrt((windows**2).mean(axis=1)) > 100
+        if before is not None:
+            loud = loud[: round((before - call.answered_at) * 10)]
         longest = quiet = 0
         for is_loud in loud:
             quiet = 0 if is_loud else quiet + 1
             longest = max(longest, quiet)
-        return len(windows) / 10, longest / 10
+        return len(loud) / 10, longest / 10
 
     async def event(self, name: str, **fields: str) -> Mapping[str, str]:
         """The first event of that name with those fields, seen or still to come."""
@@ -223,7 +230,8 @@ class Pair:
             channels += [c["Channel"] for c in found]
             for channel in found:
                 if channel["Channel"].startswith("PJSIP/"):
-                    await link.action("Hangup", {"Channel": channel["Channel"], "Cause": "16"})
+                    with suppress(AmiRefused):  # it ended meanwhile
+                        await link.hangup(channel["Channel"])
         return bool(channels)
 
 
@@ -238,7 +246,7 @@ async def until(question: Callable[[], T | None], within: float = 30) -> T:
 
 @asynccontextmanager
 async def running_pair(
-    part: str, *, duty_phones: tuple[str, ...] = (), pace: float = 0.3, record: bool = True
+    part: str, *, duty_phones: tuple[str, ...] = (), pace: float = 0.3, login: bool = False
 ) -> AsyncIterator[Pair]:
     """Start both Asterisks, with the prompts of the repository; nothing is left behind."""
     ports = free_ports()
@@ -249,10 +257,13 @@ async def running_pair(
     shutil.copyfile(PROMPTS / "call.technical.wav", home / "sounds/careline/elder.technical.wav")
     for folder in (home, home / "sounds", home / "sounds/careline"):
         folder.chmod(0o755)
+    trunk = node.Trunk("network", "127.0.0.1", ports.network_sip)
+    if login:
+        trunk = replace(trunk, username="careline", password=SECRET, register=True)
     config = node.NodeConfig(
         directory_in_root=f"/srv/{instance}/node",
         sounds_dir=f"/srv/{instance}/sounds",
-        trunks=(node.Trunk("network", "127.0.0.1", ports.network_sip),),
+        trunks=(trunk,),
         service_number=SERVICE,
         ami_secret=SECRET,
         sip_port=ports.sip,
@@ -261,6 +272,7 @@ async def running_pair(
         agi_port=ports.agi,
         duty_phones=duty_phones,
         duty_ring_seconds=2,
+        qualify_seconds=1,
     )
     phones = network.NetworkConfig(
         directory_in_root=f"/srv/{instance}/network",
@@ -271,7 +283,8 @@ async def running_pair(
         rtp_ports=(ports.network_rtp, ports.network_rtp + RTP_PORTS - 1),
         service_number=SERVICE,
         pace=pace,
-        record=record,
+        record=True,
+        password=SECRET if login else "",
     )
     runtime.add_asterisk("node", lambda etc: node.render(etc, config))
     runtime.add_asterisk("network", lambda etc: network.render(etc, phones), network=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Literal
 from uuid import UUID, uuid5
 
@@ -37,6 +38,7 @@ BOOK = PlanBook.load()
 ELDER = "02164370001"
 CONTACTS = ("13800000001", "13800000002", "13800000003")
 DUTY = ("8001", "8002")
+Action = Literal["take", "arrived", "resolve", "withdraw", "close", "call_again", "note"]
 Tell = Callable[..., "Story"]
 _SOON = 5.0
 """Seconds: the short pauses between calls that a story does not need to mention."""
@@ -213,7 +215,7 @@ class Story:
     def trunk_is_down(self, *, minutes: float) -> None:
         self.world.everyone(CallOutcome.FAILED, 60 * minutes)
 
-    def staff(self, action: Literal["take", "arrived", "resolve", "withdraw", "close", "call_again", "note"]) -> None:
+    def staff(self, action: Action) -> None:
         self.happens(StaffEntry(action=action, by="operator"))
 
     def signal_joins(self, kind: str) -> None:
@@ -283,7 +285,7 @@ class Story:
 
 def gaps(calls: Sequence[Call]) -> list[float]:
     """Seconds between the beginnings of calls that follow each other."""
-    return [(b.since - a.since).total_seconds() for a, b in zip(calls, calls[1:], strict=False)]
+    return [(b.since - a.since).total_seconds() for a, b in pairwise(calls)]
 
 
-__all__ = ["BOOK", "CONTACTS", "DUTY", "ELDER", "Story", "Tell", "brief", "gaps"]
+__all__ = ["BOOK", "CONTACTS", "DUTY", "ELDER", "Action", "Story", "Tell", "brief", "gaps"]

@@ -46,10 +46,11 @@ DUTY = ("8001", "8002", "13800000003")
 
 _LATELY = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
-elder_replies: tuple[Literal["well", "help", "silent"], ...] = ("well", "help", "silent")
+# The replies that end an alarm stand last: they are rare, so that most histories are long.
+elder_replies: tuple[Literal["well", "help", "silent"], ...] = ("help", "silent", "well")
 helper_replies: tuple[Literal["going", "cannot", "person", "none"], ...] = ("going", "cannot", "person", "none")
 arrival_replies: tuple[Literal["arrived", "delayed", "cannot"], ...] = ("arrived", "delayed", "cannot")
-situations: tuple[Literal["safe", "more_help"], ...] = ("safe", "more_help")
+situations: tuple[Literal["safe", "more_help"], ...] = ("more_help", "safe")
 duty_replies: tuple[Literal["taken", "cannot", "settled", "working", "call_again"], ...] = (
     "taken",
     "cannot",
@@ -152,19 +153,20 @@ def _of_a_call(what: int, b: int, call: UUID, party: Party, purpose: Purpose | N
     """Something that this call may bring: its states, its end, its keys, in whatever order."""
     if what < 56:
         return (CallPlaced(call_id=call), CallRinging(call_id=call), CallAnswered(call_id=call))[b % 3]
+    rarely = int(what % 4 == 0)
     if what < 68:
         outcomes = tuple(CallOutcome)
         return CallEnded(call_id=call, outcome=outcomes[b % len(outcomes)])
     if party is Party.ELDER:
-        return ElderReply(call_id=call, reply=elder_replies[b % 3])
+        return ElderReply(call_id=call, reply=elder_replies[b % (2 + rarely)])
     if party is Party.DUTY:
-        return DutyReply(call_id=call, reply=duty_replies[b % 5])
+        return DutyReply(call_id=call, reply=duty_replies[b % (4 + rarely)])
     assert who is not None
     if purpose is Purpose.CONFIRM and b < 8:
         return HelperReply(call_id=call, who=who, reply=helper_replies[b % 4])
     if b < 8:
         return ArrivalReply(call_id=call, who=who, reply=arrival_replies[b % 3])
-    return Situation(call_id=call, who=who, reply=situations[b % 2])
+    return Situation(call_id=call, who=who, reply=situations[b % (1 + rarely)])
 
 
 def _out_of_the_blue(world: World, step: Step) -> Event:
@@ -197,7 +199,8 @@ def _out_of_the_blue(world: World, step: Step) -> Event:
                 step.what % 2
             ]
         case _:
-            return StaffEntry(action=staff_actions[step.a % len(staff_actions)], by="operator")
+            actions = staff_actions if step.what % 4 == 0 else staff_actions[:4]
+            return StaffEntry(action=actions[step.a % len(actions)], by="operator")
 
 
 def history(people: Brief, told: list[Step], hour: Any = MORNING) -> World:

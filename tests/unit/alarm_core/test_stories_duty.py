@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from alarm_core.alarm import Phase
+from alarm_core.alarm import Outcome, Phase
 from alarm_core.commands import Purpose
 from alarm_core.events import CallAnswered, CallEnded, CallOutcome, DutyReply
-from tests.unit.alarm_core.story import CONTACTS, Story, Tell
+from tests.unit.alarm_core.story import CONTACTS, Action, Story, Tell
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_staff_says_that_help_arrived_and_is_asked_how_it_ended(tell: Tell) -> N
 
 
 @pytest.mark.parametrize(("action", "outcome"), [("resolve", "handled"), ("withdraw", "withdrawn")])
-def test_staff_ends_it_and_whatever_rings_is_taken_back(tell: Tell, action: str, outcome: str) -> None:
+def test_staff_ends_it_and_whatever_rings_is_taken_back(tell: Tell, action: Action, outcome: Outcome) -> None:
     story = tell("one_key")
     story.elder.presses("help")
     story.contact(1).rings()
@@ -204,7 +204,8 @@ def test_nothing_happens_after_the_close(tell: Tell) -> None:
     assert late.id in story.world.hung_up
     story.signal_joins("smoke")
     story.contact(2).calls_in()
-    for action in ("take", "arrived", "withdraw", "call_again", "close"):
+    actions: tuple[Action, ...] = ("take", "arrived", "withdraw", "call_again", "close")
+    for action in actions:
         story.staff(action)
     story.happens(DutyReply(call_id=story.new_call_id(), reply="call_again"))
     story.expects_silence(hours=100)

@@ -208,6 +208,18 @@ def test_telling_is_tried_as_often_when_the_helper_was_asked_before(underway: St
     assert 1 < len(calls) <= 3
 
 
+def test_a_helper_who_calls_back_after_the_end_hears_it_and_is_not_called_any_more(underway: Story) -> None:
+    underway.staff("withdraw")
+    underway.contact(1).rings()
+    ours = underway.contact(1).call
+    underway.contact(1).calls_in()
+    assert underway.world.hung_up == [ours.id]
+    (leg,) = underway.alarm.legs.values()
+    assert leg.purpose is Purpose.WITHDRAWN
+    underway.contact(1).hangs_up()
+    underway.expects_silence(hours=3)
+
+
 def test_a_helper_who_is_already_there_is_not_told(underway: Story) -> None:
     underway.wait(minutes=8)
     underway.contact(1).reports("arrived")

@@ -66,6 +66,26 @@ def test_an_elder_who_asks_for_help_gets_it_by_night_too(tell: Tell) -> None:
     story.expects_call_to(story.duty(), within=600)
 
 
+def test_who_calls_back_by_night_and_asks_for_a_person_does_not_wait_for_the_morning(tell: Tell) -> None:
+    story = tell("heartbeat_lost", at=local(2026, 11, 22, 19, 50))
+    story.staff("take")
+    story.staff("arrived")
+    story.wait(hours=13)
+    story.duty().does_not_answer()
+    story.nobody_answers(hours=12)
+    story.contact(1).calls_in()
+    story.contact(1).presses("person")
+    story.expects_call_to(story.duty(), within=0)
+
+
+def test_what_staff_took_by_night_does_not_begin_anew_in_the_morning(tell: Tell) -> None:
+    story = tell("heartbeat_lost", at=EVENING)
+    story.staff("take")
+    story.wait(hours=12)
+    story.expects(Phase.ATTENDED)
+    assert not story.calls_to(story.elder)
+
+
 def test_smoke_while_a_silent_device_waits_for_the_morning_is_acted_on_at_once(tell: Tell) -> None:
     story = tell("heartbeat_lost", at=EVENING)
     story.signal_joins("smoke")

@@ -93,7 +93,9 @@ class World:
         before = self.alarm
         as_it_was = before.model_dump(exclude={"brief"})  # which is frozen
         decision = rules(before, event, self.now)
-        assert before.model_dump(exclude={"brief"}) == as_it_was, f"the rules changed the alarm that they were given ({event.type})"
+        assert before.model_dump(exclude={"brief"}) == as_it_was, (
+            f"the rules changed the alarm that they were given ({event.type})"
+        )
         if not decision.applied:
             assert decision.alarm is before
             assert not decision.commands

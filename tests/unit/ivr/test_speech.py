@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import array
 import asyncio
+import contextlib
 import io
 import logging
 import math
 import os
+import random
 import sys
 import wave
 from collections.abc import Callable
@@ -296,10 +298,28 @@ def test_speech_is_trimmed_and_as_loud_as_the_prompts() -> None:
     assert decibels(samples) == pytest.approx(-20, abs=0.5)
 
 
-@pytest.mark.parametrize("data", [b"", b"RIFF", b"ID3" + bytes(500), tone(100, rate=4000)])
+CUT_IN_A_SAMPLE = tone(500, rate=8000)[:-1]
+COUNTLESS_SAMPLES_A_SECOND = tone(500, rate=8000).replace((8000).to_bytes(4, "little"), b"\xff\xff\xff\x7f", 1)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"RIFF", b"ID3" + bytes(500), tone(100, rate=4000), CUT_IN_A_SAMPLE, COUNTLESS_SAMPLES_A_SECOND],
+)
 def test_what_is_no_usable_wave_is_refused(data: bytes) -> None:
     with pytest.raises(WaveError):
         telephone_wave(data)
+
+
+def test_a_damaged_file_is_refused_whatever_the_damage() -> None:
+    chance = random.Random(20261122)
+    whole = tone(500, rate=16000, seconds=0.01, channels=2)
+    for _ in range(1000):
+        damaged = bytearray(whole[: chance.randint(0, len(whole))])
+        for _ in range(min(3, len(damaged))):
+            damaged[chance.randrange(min(60, len(damaged)))] = chance.randrange(256)
+        with contextlib.suppress(WaveError):
+            telephone_wave(bytes(damaged))
 
 
 # --- prompts on their way to Asterisk ---------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The demo: a small district, a played telephone network, and the main story."""

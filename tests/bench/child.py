@@ -1,0 +1,78 @@
+"""Processes under measurement: each in a process of its own, so that who measures does not slow down who is measured."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+import signal
+from collections.abc import Callable, Collection
+from multiprocessing.connection import Connection
+from typing import Any
+
+from dialplan.node import Trunk
+from service.app import Careline, Role
+from service.servers import Endpoints
+from service.settings import Settings
+
+
+class Child:
+    """A process that runs `target(*args, pipe)`: it sends one word when it is ready, and ends when the pipe does."""
+
+    def __init__(self, target: Callable[..., None], *args: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=target, args=(*args, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    async def ready(self, seconds: float = 30.0) -> Any:
+        """The child's word. EOFError when it died, TimeoutError when it says nothing."""
+        if not await asyncio.to_thread(self._pipe.poll, seconds):
+            raise TimeoutError("a process under measurement did not become ready")
+        return self._pipe.recv()
+
+    def tell(self, word: Any) -> None:
+        self._pipe.send(word)
+
+    async def stop(self) -> None:
+        self._pipe.close()
+        await asyncio.to_thread(self._process.join, 10)
+        if self._process.is_alive():
+            self.kill()
+
+    def kill(self) -> None:
+        """kill -9"""
+        self._process.kill()
+        self._process.join()
+        self._pipe.close()
+
+
+def careline(
+    settings: Settings, endpoints: Endpoints, trunks: Collection[Trunk], roles: Collection[Role], pipe: Connection
+) -> None:
+    """A `Child`'s target: the service itself. Ready when signals are taken and calls placed, as far as its roles go.
+
+    With the role ami alone it is ready when it has started: it may have to stand by.
+    """
+    logging.basicConfig(level=logging.ERROR)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when it ends
+    asyncio.run(_careline(Careline(settings, endpoints, trunks, roles), pipe))
+
+
+async def _careline(service: Careline, pipe: Connection) -> None:
+    task = asyncio.create_task(service.run())
+    await service.started.wait()
+    stands_alone = len(service.roles) > 1
+    while (service.mqtt and not service.mqtt.status.ready) or (
+        stands_alone and service.driver and not service.driver.driving
+    ):
+        if task.done():
+            task.result()
+        await asyncio.sleep(0.02)
+    pipe.send("ready")
+    with contextlib.suppress(EOFError):
+        await asyncio.to_thread(pipe.recv)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
