@@ -7,6 +7,7 @@ are entered, and again where calls are placed.
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import phonenumbers
 from phonenumbers import PhoneNumberFormat, shortnumberinfo
@@ -15,6 +16,7 @@ _REGION = "CN"
 _EMERGENCY = ("110", "119", "120", "122", "112", "12395")
 # A prefix for an outside line, a country code or an area code in front still reaches the emergency service.
 _EMERGENCY_DIALLED = re.compile(rf"(?:(?:\+|00)?86)?(?:[019]|0\d{{2,3}})?(?:{'|'.join(_EMERGENCY)})")
+_EMERGENCY_REFUSED = "an emergency number (110, 119, 120 …) is never called by a machine: a person at a seat does it"
 _EXTENSION = re.compile(r"[1-9]\d{2,5}")
 
 
@@ -24,7 +26,7 @@ class NumberError(ValueError):
 
 def is_emergency(number: str) -> bool:
     """Whether dialling these characters would reach the police, the fire brigade or an ambulance."""
-    digits = re.sub(r"[^\d+]", "", number)
+    digits = re.sub(r"[^\d+]", "", _plain(number))
     if _EMERGENCY_DIALLED.fullmatch(digits):
         return True
     bare = digits.removeprefix("+86")
@@ -36,7 +38,7 @@ def dialable(text: str, *, extensions: bool = False) -> str:
 
     `extensions` allows short internal numbers of 3 to 6 digits (duty phones). Raises NumberError.
     """
-    cleaned = re.sub(r"[\s\-().\u2010-\u2015（）]", "", text.strip())
+    cleaned = re.sub(r"[\s\-().\u2010-\u2015]", "", _plain(text))
     if not cleaned:
         raise NumberError("the number is empty")
     if is_emergency(cleaned):
@@ -56,14 +58,24 @@ def dialable(text: str, *, extensions: bool = False) -> str:
     if not phonenumbers.is_valid_number(parsed):
         raise NumberError("not a number that exists in the numbering plan: check the digits")
     if parsed.country_code == 86:
-        return re.sub(r"\D", "", phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL))
-    return "00" + phonenumbers.format_number(parsed, PhoneNumberFormat.E164).removeprefix("+")
+        number = re.sub(r"\D", "", phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL))
+    else:
+        number = "00" + phonenumbers.format_number(parsed, PhoneNumberFormat.E164).removeprefix("+")
+    if is_emergency(number):  # a prefix that the library took off may have hidden it
+        raise NumberError(_EMERGENCY_REFUSED)
+    return number
+
+
+def _plain(text: str) -> str:
+    """Digits and signs of any script as plain ones: １１０ is 110."""
+    normal = unicodedata.normalize("NFKC", text)
+    return "".join(str(unicodedata.decimal(c)) if c.isdecimal() else c for c in normal)
 
 
 def masked(number: str | None) -> str | None:
-    """The number as it may be shown and logged: first three and last two digits (short ones: last two)."""
+    """The number as it may be shown and logged: first three and last four digits (short ones: last two)."""
     if number is None:
         return None
-    if len(number) < 7:
+    if len(number) < 9:
         return "*" * max(len(number) - 2, 1) + number[-2:]
-    return f"{number[:3]}{'*' * (len(number) - 5)}{number[-2:]}"
+    return f"{number[:3]}{'*' * (len(number) - 7)}{number[-4:]}"

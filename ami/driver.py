@@ -47,7 +47,7 @@ class NodeDriver:
         self._commands = commands
         self._may_place = asyncio.Event()
         self._may_carry = asyncio.Event()
-        self._watch = Watch(alarms, calls)
+        self._watch = Watch(alarms, calls, self._may_place.set)
         self.driving = False
         self.link: Link | None = None
         self.pace = Pace(limits.calls_per_second, 0.0)

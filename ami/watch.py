@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -44,9 +44,11 @@ class Tracked:
 class Watch:
     """The calls under way on one node."""
 
-    def __init__(self, alarms: Alarms, calls: Calls) -> None:
+    def __init__(self, alarms: Alarms, calls: Calls, phone_free: Callable[[], None] = lambda: None) -> None:
+        """`phone_free` is called when a call's end is in the record: its phone may be called again."""
         self._alarms = alarms
         self._calls = calls
+        self._phone_free = phone_free
         self._tracked: dict[str, Tracked] = {}
         self._last: dict[UUID, asyncio.Task[None]] = {}
         self.link: Link | None = None
@@ -170,6 +172,7 @@ class Watch:
 
     def _clean(self, channel: str) -> None:
         """What the dialplan wrote down of the call is in the record now."""
+        self._phone_free()
         link = self.link
         if link is not None and not link.lost.is_set():
             self._in_turn(UUID(int=1), _deleted(link, channel))

@@ -52,10 +52,7 @@ def write_folder(dest: Path, template_folders: tuple[str, ...], values: Mapping[
         for name in environment.list_templates()
         if name.startswith(f"{folder}/")
     }
-    texts = {
-        name: environment.get_template(template).render(values)
-        for name, template in sorted(templates.items())
-    }
+    texts = {name: environment.get_template(template).render(values) for name, template in sorted(templates.items())}
     dest.mkdir(parents=True, exist_ok=True)
     owner = dest.parent.stat()
     for folder in (dest, *(dest.parent / name for name in _FOLDERS)):

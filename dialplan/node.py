@@ -134,8 +134,7 @@ def render(dest: Path, config: NodeConfig) -> None:
         ("shared", "node"),
         {
             "config": config,
-            "transports": [t for t in TRANSPORTS if any(t == k.transport for k in config.trunks)]
-            or ["udp"],
+            "transports": [t for t in TRANSPORTS if any(t == k.transport for k in config.trunks)] or ["udp"],
             "events": NODE_EVENTS,
             "modules": NODE_MODULES,
         },

@@ -88,9 +88,7 @@ def overlaps(calls: Iterable[PhoneCall]) -> list[tuple[PhoneCall, PhoneCall]]:
         for _, later in pairwise(row):
             if longest.ended_at is None or later.began_at < longest.ended_at:
                 found.append((longest, later))
-            if longest.ended_at is not None and (
-                later.ended_at is None or later.ended_at > longest.ended_at
-            ):
+            if longest.ended_at is not None and (later.ended_at is None or later.ended_at > longest.ended_at):
                 longest = later
     return found
 

@@ -14,11 +14,12 @@ HANDLER = "hangup-record,s,1"
 class HangupRecord:
     """What became of a call. Times are Unix seconds of the Asterisk machine's clock, or None.
 
-    `cause`: Q.850 hangup cause (0: none was given, for instance when we cancelled). `sip`: the last SIP
-    answer of the far end if it was a refusal (486, 603, …). `answered`: for an outbound leg the
-    moment it entered its door; an inbound leg that the service answered has none. `up`: the leg was answered. `agi`: AGISTATUS of the last conversation. `note`: "agi_failed" when
-    the service could not be reached or broke off. `duty`: place in the list of duty phones of the
-    one that took the call from the dialplan; 0 when none did.
+    `cause`: Q.850 hangup cause; 0 when none was given. `sip`: the last SIP answer of the far end
+    if it was a refusal (486, 603, …). `up`: the leg was answered. `answered`: the moment an
+    outbound leg entered its door; None for a leg that came in. `agi`: AGISTATUS of the last
+    conversation. `note`: "agi_failed" when the service could not be reached or broke off. `duty`:
+    place in the list of duty phones of the one that was tried last by the dialplan, 0 for none;
+    with `up` and without a later conversation it is the one that took the call.
     """
 
     cause: int
@@ -35,11 +36,9 @@ class HangupRecord:
 
     @classmethod
     def parse(cls, value: str) -> "HangupRecord":
-        """Read the value of an AstDB entry; ValueError when it is none."""
-        fields = json.loads(value)
-        if not isinstance(fields, dict):
-            raise ValueError("a hangup record must be a JSON object")  # noqa: TRY004 -- one kind of error
+        """Read the value of an AstDB entry; ValueError when it is no hangup record."""
         try:
+            fields = json.loads(value)
             return cls(
                 cause=int(fields["cause"] or 0),
                 sip=_refusal(fields["sip"]),
@@ -53,14 +52,14 @@ class HangupRecord:
                 duty=int(fields["duty"] or 0),
                 note=fields["note"],
             )
-        except KeyError as error:
-            raise ValueError(f"a hangup record lacks {error}") from None
-
-
-def _time(text: str) -> float | None:
-    return float(text) if text else None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"not a hangup record: {error!r}") from None
 
 
 def _refusal(text: str) -> int | None:
     code = int(text or 0)
     return code if code >= 300 else None
+
+
+def _time(text: str) -> float | None:
+    return float(text) if text else None

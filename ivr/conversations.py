@@ -143,11 +143,7 @@ def withdrawn(call: Call) -> Conversation:
 
 def duty(call: Call) -> Conversation:
     """To the duty phone: an alarm needs a person."""
-    story: tuple[Part, ...]
-    if call.elder_name:
-        story = _story(call)
-    else:
-        story = (_kind(call), Prompt("duty.device"), Spoken(call.device_id))
+    story = _story(call) if call.elder_name else (_kind(call), Prompt("duty.device"), Spoken(call.device_id))
     keys = Prompt("duty.keys")
     parts: tuple[Part, ...] = (Prompt("duty.greeting"), *_reason(call), *story, keys)
     key: str | None = None
@@ -178,7 +174,7 @@ def duty_check(call: Call) -> Conversation:
             yield Say((Prompt("duty.continue"),))
         case "3":
             yield from _report(DutyReply(call_id=call.id, reply="call_again"))
-            yield Say((Prompt("duty.continue"),))
+            yield Say((Prompt("duty.contacts_again"),))
         case _:
             yield Say((Prompt("goodbye"),))
     return Next.HANGUP

@@ -1,5 +1,7 @@
-"""`python -m service`: the command line."""
+"""`python -m service`: what the launcher runs."""
+
+from __future__ import annotations
 
 from service.cli import main
 
-main()
+main(prog_name="careline")

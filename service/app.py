@@ -105,7 +105,7 @@ class Careline:
         if Role.API in self.roles:
             group.create_task(self._serve_http())
         if self.driver or self.worker:
-            group.create_task(Listener(self.database, self._notified).run())
+            group.create_task(Listener(self.database, self.alarms.heard).run())
 
     async def _stop(self) -> None:
         if self._agi is not None:
@@ -113,13 +113,6 @@ class Careline:
         if self.driver is not None:
             await self.driver.stop()
         await self.database.close()
-
-    def _notified(self, _: str | None) -> None:
-        """Another process wrote something: look at what is due."""
-        if self.driver is not None:
-            self.driver.nudge()
-        if self.worker is not None:
-            self.worker.nudge()
 
     def _driver(self) -> NodeDriver:
         settings = self.settings

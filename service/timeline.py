@@ -110,7 +110,7 @@ def _sentence(
         case "called_in":
             return f"{who_zh}打回电话", f"{who_en} calls back"
         case "call_ended":
-            zh, en = _OUTCOME.get(data["outcome"], ("挂机", "hung up"))
+            zh, en = _ended(data["outcome"], calls.get(str(data["call_id"])))
             return f"{who_zh}：{zh}", f"{who_en}: {en}"
         case "helper_minutes":
             return f"{who_zh}：大约{data['minutes']}分钟到", f"{who_en}: there in about {data['minutes']} minutes"
@@ -124,6 +124,12 @@ def _sentence(
         case kind:
             reply = _REPLY.get(f"{kind}:{data.get('reply')}")
             return None if reply is None else (f"{who_zh}：{reply[0]}", f"{who_en}: {reply[1]}")
+
+
+def _ended(outcome: str, call: Mapping[str, Any] | None) -> tuple[str, str]:
+    if outcome == "completed" and call is not None and not call["keys"]:
+        return "挂机，没有按键，不算答应", "over, no key pressed: not taken for a yes"
+    return _OUTCOME.get(outcome, ("挂机", "hung up"))
 
 
 def _who(call: Mapping[str, Any] | None) -> tuple[str, str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from alarm_core.alarm import Alarm
 from alarm_core.events import EVENT, Event, Opened
@@ -24,11 +25,13 @@ class UnknownAlarmError(LookupError):
 
 
 class Alarms:
-    """Applies events. `on_commands` is told at once, in this process, which kinds of commands were written."""
+    """Applies events. `on_commands` is told which kinds of commands were written (None: perhaps any): at once when it
+    was here, by `heard` when another process did it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.on_commands: list[Callable[[frozenset[str]], None]] = []
+        self.origin = uuid4().hex
+        self.on_commands: list[Callable[[frozenset[str] | None], None]] = []
 
     async def apply(self, alarm_id: UUID, *happenings: Happening, also: Sequence[Statement] = ()) -> Alarm:
         """Append the events, run the rules, save what follows and `also`; returns the alarm after the commit.
@@ -61,7 +64,7 @@ class Alarms:
             record.changed(before, after, now),
             *record.logged(events),
             *record.decided(decisions, now),
-            record.notified(decisions),
+            record.notified(decisions, self.origin),
         ]
 
     def announce(self, decisions: Sequence[Decision]) -> None:
@@ -70,18 +73,29 @@ class Alarms:
             for told in self.on_commands:
                 told(kinds)
 
+    def heard(self, payload: str | None) -> None:
+        """Pass on a notification of another process; our own were announced when they were committed.
+
+        None (the connection was lost): anything may have been missed.
+        """
+        news = {} if payload is None else json.loads(payload)
+        if news.get("origin") == self.origin:
+            return
+        kinds = frozenset(news["commands"]) if "commands" in news else None
+        for told in self.on_commands:
+            if kinds is None or kinds:
+                told(kinds)
+
     async def load(self, alarm_id: UUID) -> Alarm:
         """The alarm as it stands. Raises UnknownAlarmError."""
-        async with self._database.transaction() as tx:
-            rows = await tx.all("SELECT state, brief FROM alarm WHERE id = %s", (alarm_id,))
+        rows = await self._database.query("SELECT state, brief FROM alarm WHERE id = %s", (alarm_id,))
         if not rows:
             raise UnknownAlarmError(f"no alarm {alarm_id}")
         return Alarm.model_validate({**rows[0][0], "brief": rows[0][1]})
 
     async def history(self, alarm_id: UUID) -> list[tuple[datetime, Event]]:
         """Every event with its time, in order."""
-        async with self._database.transaction() as tx:
-            rows = await tx.all(_EVENTS, (alarm_id,))
+        rows = await self._database.query(_EVENTS, (alarm_id,))
         return [(at, EVENT.validate_python({**data, "type": kind})) for _, at, kind, _, data in rows]
 
 

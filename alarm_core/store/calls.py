@@ -153,8 +153,7 @@ class Calls:
     async def claim(self, *, node: str, owner: str, trunk: str, limit: int, lease_seconds: float) -> list[Claimed]:
         """Take up to `limit` calls to place, most urgent first; each has its row in `call` after this."""
         params: Any = {"node": node, "owner": owner, "trunk": trunk, "limit": limit, "lease": lease_seconds}
-        async with self._database.transaction() as tx:
-            rows = await tx.all(_CLAIM, params)
+        rows = await self._database.query(_CLAIM, params)
         rows.sort(key=lambda row: row[4])
         return [
             Claimed(alarm_id, COMMAND.validate_python(data), owner, attempt) for _, alarm_id, attempt, data, _ in rows
@@ -162,33 +161,28 @@ class Calls:
 
     async def engaged(self) -> list[tuple[str, UUID]]:
         """Keys and alarms of due calls whose phone is taken and that would rather skip than wait."""
-        async with self._database.transaction() as tx:
-            return [(key, alarm_id) for key, alarm_id in await tx.all(_ENGAGED)]
+        return [(key, alarm_id) for key, alarm_id in await self._database.query(_ENGAGED)]
 
     async def waiting(self) -> int:
         """How many calls are due and not placed."""
-        async with self._database.transaction() as tx:
-            return int((await tx.one(_WAITING))[0])
+        ((count,),) = await self._database.query(_WAITING)
+        return int(count)
 
     async def live(self, node: str) -> list[LiveCall]:
-        async with self._database.transaction() as tx:
-            return [LiveCall(*row) for row in await tx.all(_LIVE, (node,))]
+        return [LiveCall(*row) for row in await self._database.query(_LIVE, (node,))]
 
     async def by_channel(self, channel: str) -> tuple[UUID, UUID] | None:
         """Call and alarm of Asterisk's Uniqueid, if that call is not over in the record."""
-        async with self._database.transaction() as tx:
-            rows = await tx.all(_BY_CHANNEL, (channel,))
+        rows = await self._database.query(_BY_CHANNEL, (channel,))
         return (rows[0][0], rows[0][1]) if rows else None
 
     async def orphaned(self, seconds: float) -> list[tuple[UUID, UUID]]:
         """Calls (with their alarms) of nodes that nobody has driven for this long: what became of them is unknown."""
-        async with self._database.transaction() as tx:
-            return [(call_id, alarm_id) for call_id, alarm_id in await tx.all(_ORPHANED, (seconds,))]
+        return [(call_id, alarm_id) for call_id, alarm_id in await self._database.query(_ORPHANED, (seconds,))]
 
     async def withdraw(self, call_id: UUID) -> UUID | None:
         """Take back a call that nobody has claimed yet; returns its alarm, or None when it is too late for that."""
-        async with self._database.transaction() as tx:
-            rows = await tx.all(_WITHDRAW, (str(call_id),))
+        rows = await self._database.query(_WITHDRAW, (str(call_id),))
         return rows[0][0] if rows else None
 
     async def never_sent(self, call_id: UUID) -> None:
@@ -201,14 +195,12 @@ class Calls:
             await tx.together(statements, commit=True)
 
     async def briefing(self, call_id: UUID) -> Briefing | None:
-        async with self._database.transaction() as tx:
-            rows = await tx.all(_BRIEFING, (call_id,))
+        rows = await self._database.query(_BRIEFING, (call_id,))
         return Briefing(call_id, *rows[0]) if rows else None
 
     async def caller(self, number: str) -> tuple[UUID, UUID] | None:
         """The alarm and the contact that a caller from this number is about, if we dialled it within the hour."""
-        async with self._database.transaction() as tx:
-            rows = await tx.all(_CALLER, (number,))
+        rows = await self._database.query(_CALLER, (number,))
         return (rows[0][0], rows[0][1]) if rows else None
 
 

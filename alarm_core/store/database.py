@@ -47,8 +47,15 @@ class Database:
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self.url = normal_url(url)
+        # A statement is planned once a connection: prepared at its first use, on the connection that was used last.
         self.engine: AsyncEngine = create_async_engine(
-            self.url, pool_size=pool_size, max_overflow=10, pool_pre_ping=False, json_serializer=_dumps
+            self.url,
+            pool_size=pool_size,
+            max_overflow=10,
+            pool_pre_ping=False,
+            pool_use_lifo=True,
+            json_serializer=_dumps,
+            connect_args={"prepare_threshold": 0},
         )
 
     @property
@@ -84,11 +91,15 @@ class Database:
                     await self.engine.dispose(close=False)
                 raise
 
+    async def query(self, sql: str, params: Any = ()) -> list[Any]:
+        """One statement in a transaction of its own, in one round trip."""
+        async with self.transaction() as tx:
+            return (await tx.together([(sql, params)], commit=True))[0]
+
     async def now(self) -> datetime:
         """The database's clock: the only one that leases and due times are held against."""
-        async with self.transaction() as tx:
-            row = await tx.one("SELECT clock_timestamp()")
-        return cast(datetime, row[0])
+        ((now,),) = await self.query("SELECT clock_timestamp()")
+        return cast(datetime, now)
 
 
 async def _rolled_back(driver: Driver) -> bool:
@@ -112,8 +123,8 @@ class Transaction:
         return cast(Sequence[Any], rows[0])
 
     async def all(self, sql: str, params: Any = ()) -> list[Any]:
-        cursor = await self.driver.execute(sql.encode(), params)
-        return await cursor.fetchall()
+        # Together with the BEGIN in front of it, which would otherwise be a round trip of its own.
+        return (await self.together([(sql, params)]))[0]
 
     async def together(self, statements: Sequence[Statement], *, commit: bool = False) -> list[list[Any]]:
         """Run the statements in one round trip; returns the rows of each (empty for those that return none)."""

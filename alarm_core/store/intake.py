@@ -301,7 +301,7 @@ class SignalIntake:
         statements += record.logged([logged for _, logged in work.opened.values()])
         statements += record.decided(decisions, work.now)
         if decisions:
-            statements.append(record.notified(decisions))
+            statements.append(record.notified(decisions, self._alarms.origin))
         if work.alarm_of:
             linked = sorted(work.alarm_of.items())
             columns = [[k[0] for k, _ in linked], [k[1] for k, _ in linked], [alarm_id for _, alarm_id in linked]]

@@ -151,11 +151,11 @@ def decided(decisions: Sequence[Decision], now: datetime) -> list[Statement]:
     return statements
 
 
-def notified(decisions: Sequence[Decision]) -> Statement:
-    """Tell everyone who listens which alarms moved and which kinds of commands wait."""
+def notified(decisions: Sequence[Decision], origin: str) -> Statement:
+    """Tell everyone who listens which alarms moved and which kinds of commands wait, and who says so."""
     kinds = sorted({command.type for decision in decisions for command in decision.commands})
     moved = [[str(decision.alarm.id), decision.alarm.seq] for decision in decisions][:50]
-    return (_NOTIFY, (CHANNEL, to_json({"alarms": moved, "commands": kinds}).decode()))
+    return (_NOTIFY, (CHANNEL, to_json({"alarms": moved, "commands": kinds, "origin": origin}).decode()))
 
 
 def signal_key(event: Opened | SignalJoined | SignalCleared) -> str:

@@ -29,7 +29,7 @@ LANGUAGE = "zh-CN"
 TEXTS = HERE / f"{LANGUAGE}.yaml"
 SOUNDS = HERE / LANGUAGE
 RENDERED = SOUNDS / "rendered.json"
-"""What each file was made of: id -> text, speed, pause. A test compares it with the texts, so that no file is out of date."""
+"""What each file was made of: id -> text, speed, pause. A test compares it with the texts: no file is out of date."""
 AUDIBLE = ("text", "speed", "pause")
 
 VOICE_RATE = 24_000

@@ -26,7 +26,7 @@ class Token(BaseModel):
     """Send `access_token` in the header `Authorization: Bearer …`. `expires_in`: seconds."""
 
     access_token: str
-    token_type: Literal["bearer"] = "bearer"
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 (a word of RFC 6750, no secret)
     expires_in: int
     role: Role
 

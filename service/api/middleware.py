@@ -8,6 +8,7 @@ import traceback
 from uuid import uuid4
 
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ingest.adapters.fields import MAX_PAYLOAD
@@ -48,8 +49,10 @@ class Frame:
 
         try:
             await self._app(scope, _limited(scope, receive), answer)
+        except ClientDisconnect:
+            pass  # nobody waits for an answer
         except Exception as error:  # the last place where it can be answered and told without quoting
-            log.error("%s %s failed: %s", request_id, _route(scope), _told(error))
+            log.error("%s %s failed: %s", request_id, _route(scope), _told(error))  # noqa: TRY400 (see above)
             if status is None:
                 await problem_of(error)(scope, receive, answer)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from contextvars import ContextVar
 
@@ -36,7 +37,7 @@ def router_of(services: Services) -> APIRouter:
 async def _look(request: Request) -> None:
     """Read the device's id by the very reader that the signal will be read with: the two cannot differ."""
     _named.set(None)
-    try:
-        _named.set(read_name(read_object(await request.body()).get("device_id"), "device_id"))
-    except Unreadable:
-        pass  # nobody's device: it goes to the quarantine if the common secret signed it
+    body = await request.body()
+    # Otherwise nobody's device: it goes to the quarantine if the common secret signed it.
+    with contextlib.suppress(Unreadable):
+        _named.set(read_name(read_object(body).get("device_id"), "device_id"))

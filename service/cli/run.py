@@ -12,9 +12,13 @@ from typing import Any
 import click
 
 from service.app import Careline, Role
+from service.cli.doctor import doctor
+from service.cli.test import test
 from service.runtime.errors import PrivateRuntimeError
 from service.servers import PlayedNetwork, Servers
 from service.settings import Settings, load
+
+__all__ = ["demo", "doctor", "serve", "test", "up"]
 
 _LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s %(message)s"
 
@@ -52,6 +56,8 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, format=_LOG_FORMAT, stream=sys.stderr)
     for quiet in ("alembic", "uvicorn.error"):
         logging.getLogger(quiet).setLevel(logging.WARNING)
+    # paho reports every ordinary loss of a connection as an error; careline.ingest says what matters of it.
+    logging.getLogger("paho").setLevel(logging.CRITICAL)
 
 
 @click.command()

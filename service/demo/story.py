@@ -14,10 +14,10 @@ from urllib.parse import unquote, urlsplit
 
 import click
 import paho.mqtt.publish
-from alarm_core.store.documents import Documents
 
 from alarm_core.alarm import OPEN
 from alarm_core.events import StaffEntry
+from alarm_core.store.documents import Documents
 from alarm_core.store.record import Happening
 from ami.link import Link
 from dialplan.network import call_in
@@ -95,8 +95,13 @@ async def _first(wanted: Any, running: asyncio.Task[None]) -> None:
 
 
 async def _ready(careline: Careline) -> None:
-    while not (careline.driver and careline.driver.driving and careline.mqtt and careline.mqtt.status.ready):
-        await asyncio.sleep(0.05)
+    """The lines are in our hands and the devices are heard."""
+    for part in (
+        lambda: careline.driver and careline.driver.driving,
+        lambda: careline.mqtt and careline.mqtt.status.ready,
+    ):
+        while not part():  # noqa: ASYNC110  # neither announces itself
+            await asyncio.sleep(0.05)
 
 
 async def _story(careline: Careline, servers: Servers, say: Say, pace: float) -> dict[str, Any]:
@@ -217,5 +222,5 @@ def _seconds(document: dict[str, Any]) -> float:
 def _say_next(document: dict[str, Any], settings: Settings, say: Say) -> None:
     say("")
     say("接下来可以看 · where to look next:")
-    say(f"  ./careline alarm show {document['id'][:8]} --instance demo   事件回溯 · the timeline")
+    say(f"  ./careline alarm show {document['id'][:8]}    事件回溯 · the timeline, while the demo or `up --demo` runs")
     say("  README.md, docs/architecture.md, docs/operations.md")

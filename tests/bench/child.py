@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection
 from multiprocessing.connection import Connection
 from typing import Any
 
+import uvloop
+
 from dialplan.node import Trunk
 from service.app import Careline, Role
 from service.servers import Endpoints
@@ -58,7 +60,8 @@ def careline(
     """
     logging.basicConfig(level=logging.ERROR)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when it ends
-    asyncio.run(_careline(Careline(settings, endpoints, trunks, roles), pipe))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the command line does
+        runner.run(_careline(Careline(settings, endpoints, trunks, roles), pipe))
 
 
 async def _careline(service: Careline, pipe: Connection) -> None:

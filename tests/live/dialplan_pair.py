@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -110,6 +110,14 @@ class Service:
             writer.close()
 
 
+class Heard(NamedTuple):
+    """Seconds of a call's sound: in all, of them not silent, and the longest silence."""
+
+    seconds: float
+    sounding: float
+    silence: float
+
+
 class Pair:
     """The node (`link`), the network (`network`), its phones' log, and the service's stand-in."""
 
@@ -121,9 +129,7 @@ class Pair:
 
     async def connect(self) -> None:
         ports = self.runtime.ports
-        self.link = await Link.open(
-            AmiAddress("127.0.0.1", ports.ami, "careline", SECRET), self.events.append
-        )
+        self.link = await Link.open(AmiAddress("127.0.0.1", ports.ami, "careline", SECRET), self.events.append)
         self.network = await Link.open(
             AmiAddress("127.0.0.1", ports.network_ami, "network", SECRET), lambda event: None
         )
@@ -159,24 +165,21 @@ class Pair:
     async def record(self, call: str) -> records.HangupRecord:
         """The hangup record of a call, as soon as it is there."""
         async with asyncio.timeout(40):
-            while (value := await self.link.db_get(records.FAMILY, call)) is None:
+            # Asterisk tells nobody when an entry is written: asking is the only way.
+            while (value := await self.link.db_get(records.FAMILY, call)) is None:  # noqa: ASYNC110 -- as above
                 await asyncio.sleep(0.02)
         return records.HangupRecord.parse(value)
 
     async def phone(self, number: str, nth: int = 1) -> PhoneCall:
         """The n-th call of a phone, as soon as it has ended."""
-        return await until(
-            lambda: next((c for c in self.phones.calls(number)[nth - 1 : nth] if c.ended_at), None)
-        )
+        return await until(lambda: next((c for c in self.phones.calls(number)[nth - 1 : nth] if c.ended_at), None))
 
     async def noted(self, number: str, event: str, within: float = 30) -> PhoneEvent:
         """The first event of that name that a phone notes."""
-        return await until(
-            lambda: next((e for e in self.phones.events(number) if e.event == event), None), within
-        )
+        return await until(lambda: next((e for e in self.phones.events(number) if e.event == event), None), within)
 
-    async def heard(self, call: PhoneCall, before: float | None = None) -> tuple[float, float]:
-        """What a phone heard in a call: seconds of it in all, and the longest silence within.
+    async def heard(self, call: PhoneCall, before: float | None = None) -> "Heard":
+        """What a phone heard in a call.
 
         `before`: only what it heard until then (Unix seconds).
         """
@@ -193,17 +196,13 @@ class Pair:
         for is_loud in loud:
             quiet = 0 if is_loud else quiet + 1
             longest = max(longest, quiet)
-        return len(loud) / 10, longest / 10
+        return Heard(len(loud) / 10, float(loud.sum()) / 10, longest / 10)
 
     async def event(self, name: str, **fields: str) -> Mapping[str, str]:
         """The first event of that name with those fields, seen or still to come."""
         return await until(
             lambda: next(
-                (
-                    e
-                    for e in self.events
-                    if e.get("Event") == name and all(e.get(k) == v for k, v in fields.items())
-                ),
+                (e for e in self.events if e.get("Event") == name and all(e.get(k) == v for k, v in fields.items())),
                 None,
             )
         )
@@ -211,7 +210,7 @@ class Pair:
     async def clear(self) -> None:
         """No call left, the log empty, the service there with its plain conversation."""
         async with asyncio.timeout(20):
-            while await self._any_calls():
+            while await self._any_calls():  # noqa: ASYNC110 -- it ends calls each time it asks
                 await asyncio.sleep(0.05)
         await self.service.stop()
         self.service.talk = say_goodbye
@@ -254,7 +253,6 @@ async def running_pair(
     runtime = PrivateRuntime(state_folder(), instance, ports)
     home = runtime.root / "srv" / instance
     shutil.copytree(PROMPTS, home / "sounds/careline")
-    shutil.copyfile(PROMPTS / "call.technical.wav", home / "sounds/careline/elder.technical.wav")
     for folder in (home, home / "sounds", home / "sounds/careline"):
         folder.chmod(0o755)
     trunk = node.Trunk("network", "127.0.0.1", ports.network_sip)

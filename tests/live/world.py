@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.publish
+from paho.mqtt import MQTTException
 
 from alarm_core.alarm import Alarm
 from alarm_core.people import ContactFields, ElderFields, NewDevice
@@ -92,7 +93,7 @@ class World:
         await asyncio.to_thread(self.database.migrate)
         for role in roles or (_ALL,):
             await self.run(role)
-        await self.until(self._ready, "the service to be ready", 30)
+        await self.until(self.ready, "the service to be ready", 30)
 
     async def stop(self) -> None:
         for process in self._processes.values():
@@ -101,6 +102,11 @@ class World:
         await asyncio.gather(*(process.wait() for process in self._processes.values()))
         await self.database.close()
         await self.servers.stop()
+
+    async def ready(self) -> bool:
+        """Whether somebody drives the node."""
+        held = await self.rows("SELECT 1 FROM node WHERE lease_until > clock_timestamp()")
+        return bool(held)
 
     async def run(self, role: str) -> None:
         """Start (again) the process of a role."""
@@ -151,6 +157,19 @@ class World:
         payload = {"id": message_id, "kind": kind, "at": now, "state": state, "value": 1, "battery": 0.9, **changes}
         await self.publish(f"careline/v1/devices/{device}/signal", json.dumps(payload).encode())
         return str(payload["id"])
+
+    async def signal_until_taken(self, device: str, **changes: Any) -> None:
+        """As a device does: the same message again and again, until the broker has it."""
+        message_id, at = uuid.uuid4().hex, datetime.now(UTC).isoformat()
+
+        async def sent() -> bool:
+            try:
+                await self.signal(device, id=message_id, at=at, **changes)
+            except (OSError, MQTTException):
+                return False
+            return True
+
+        await self.until(sent, "the broker to take a signal")
 
     async def publish(self, topic: str, payload: bytes) -> None:
         """QoS 1; returns when the broker has it."""
@@ -212,8 +231,25 @@ class World:
             alarm = await self.alarm_of(home)
             return alarm if alarm is not None and holds(alarm) else None
 
-        alarm: Alarm = await self.until(found, what, seconds)
+        try:
+            alarm: Alarm = await self.until(found, what, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; what happened:\n{await self.story(home)}") from None
         return alarm
+
+    async def story(self, home: Home) -> str:
+        """The log of the elder's latest alarm, a line for each event: what a failed test needs to be understood."""
+        alarm = await self.alarm_of(home)
+        if alarm is None:
+            return "no alarm"
+        sql = "SELECT seq, at, type, source, data - 'brief' - 'plan' FROM event WHERE alarm_id = %s ORDER BY seq"
+        events = [f"{seq:4} {at:%M:%S.%f} {name:14} {source:12} {data}" for seq, at, name, source, data in
+                  await self.rows(sql, (alarm.id,))]
+        phones = {home.phone, *home.contacts, *self.settings.duty_phones}
+        heard = [f"     {datetime.fromtimestamp(e.at, UTC):%M:%S.%f} {e.number} {e.event} {e.detail}"
+                 for e in self.phones.events() if e.number in phones]
+        state = alarm.model_dump(mode="json", exclude={"brief"})
+        return "\n".join([*events, *heard, str(state)])
 
     async def check_record(self) -> None:
         """What must hold of every run: no phone rang twice at once, every call of a phone is in the record, and each
@@ -237,9 +273,6 @@ class World:
         assert serial < 100, f"no numbers of behaviour {behaviour} are left"
         return f"1390000{behaviour}{serial:02d}"
 
-    async def _ready(self) -> bool:
-        held = await self.rows("SELECT 1 FROM node WHERE lease_until > clock_timestamp()")
-        return bool(held)
 
     def _environment(self) -> dict[str, str]:
         settings = self.settings
