@@ -50,7 +50,7 @@ SCRIPTS: Mapping[str, str] = {
 }
 
 _STEP = re.compile(
-    r"(ring|wait|tone)(:\d+(\.\d+)?)?|press:[0-9*#A-D]{1,32}|say:[a-z0-9_-]+|listen(:\d+)?"
+    r"(ring|wait|tone)(:\d+(\.\d+)?)?|press:[0-9*#A-D]{1,32}|say:[a-z0-9_-]+"
     r"|refuse:[4-6]\d\d|answer|beep|hangup"
 )
 
@@ -161,7 +161,6 @@ NETWORK_MODULES = (
     "app_mixmonitor",
     "app_playtones",
     "app_senddtmf",
-    "app_waitforsilence",
     "func_dialplan",
     "func_env",
     "func_math",

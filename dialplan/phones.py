@@ -11,7 +11,7 @@ from pathlib import Path
 class PhoneEvent:
     """One line of phones.log. `at` is Unix time in seconds, to the millisecond.
 
-    `event`: call, dial, ring, answer, press, say, beep, tone, quiet, refuse, hangup, unknown_step,
+    `event`: call, dial, ring, answer, press, say, beep, tone, refuse, hangup, unknown_step,
     end. `detail`: the keys, the sound, the SIP code, the hangup cause at the end.
     `other`: the caller's number as the phone saw it (or, for a call in, the number dialled).
     """

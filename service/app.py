@@ -97,6 +97,8 @@ class Careline:
         if Role.AGI in self.roles:
             self._agi = self._agi_server()
             self._agi.start()
+            # Its calls run in threads: this task keeps a process alive that has no other role.
+            group.create_task(_for_ever())
         if Role.INGEST in self.roles:
             self.mqtt = MqttSource(
                 MqttSettings.from_url(self.endpoints.mqtt_url), self.intake, clock=lambda: datetime.now(UTC)
@@ -148,6 +150,10 @@ class Careline:
         from service.api.context import ApiContext
 
         return create_app(ApiContext.of(self))
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()
 
 
 class _QuietServer(uvicorn.Server):

@@ -104,7 +104,11 @@ class World:
         await self.servers.stop()
 
     async def ready(self) -> bool:
-        """Whether somebody drives the node."""
+        """Whether somebody drives the node, conversations are served, and no process has ended by itself."""
+        ended = [role for role, process in self._processes.items() if process.returncode is not None]
+        assert not ended, f"the process of {ended} has ended"
+        _, writer = await asyncio.open_connection("127.0.0.1", self.settings.ports.agi)
+        writer.close()
         held = await self.rows("SELECT 1 FROM node WHERE lease_until > clock_timestamp()")
         return bool(held)
 
@@ -221,7 +225,7 @@ class World:
             try:
                 if found := await holds():
                     return found
-            except AWAY:
+            except (*AWAY, ConnectionError):
                 pass
             await asyncio.sleep(0.05)
         raise AssertionError(f"waited {seconds} s for {what}")
