@@ -81,6 +81,9 @@ class Careline:
             await self._stop()
 
     def _start(self, group: asyncio.TaskGroup) -> None:
+        if Role.AMI in self.roles:  # before the worker: of what an alarm decides, its call goes first
+            self.driver = self._driver()
+            group.create_task(self.driver.run())
         if Role.WORKER in self.roles:
             self.worker = Worker(
                 alarms=self.alarms,
@@ -91,9 +94,6 @@ class Careline:
                 keep_heartbeats_days=self.settings.keep_heartbeats_days,
             )
             group.create_task(self.worker.run())
-        if Role.AMI in self.roles:
-            self.driver = self._driver()
-            group.create_task(self.driver.run())
         if Role.AGI in self.roles:
             self._agi = self._agi_server()
             self._agi.start()

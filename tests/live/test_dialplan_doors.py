@@ -48,7 +48,7 @@ async def test_a_service_that_dies_in_the_middle_is_not_taken_for_a_finished_con
         await conversation.keys(60)
 
     pair.service.talk = begin
-    call = await pair.place("13900000312", door="elder")
+    call = await pair.place("13900000312", door="verify")
     await until(lambda: pair.service.seen)
     await pair.service.stop()
     record = await pair.record(call)
@@ -58,7 +58,7 @@ async def test_a_service_that_dies_in_the_middle_is_not_taken_for_a_finished_con
 
 
 async def test_each_door_carries_its_conversation_and_the_call_id(pair: Pair) -> None:
-    doors = ("elder", "contact", "arrival", "duty", "duty_report")
+    doors = ("verify", "confirm", "arrival", "duty", "duty_check")
     calls = [await pair.place(f"139000003{nth}", door=door) for nth, door in enumerate(doors, start=20)]
     records = [await pair.record(call) for call in calls]
     assert [record.door for record in records] == list(doors)
@@ -76,7 +76,7 @@ async def test_legs_meet_in_a_room_and_a_leg_is_moved_there(pair: Pair) -> None:
     contact = await pair.place("13900000330", door="contact")
     joined = await pair.event("ConfbridgeJoin", Uniqueid=contact)
     assert joined["Conference"] == "alarm-7"
-    elder = await pair.place("13900000331", door="elder")
+    elder = await pair.place("13900000331", door="verify")
     await until(lambda: len(pair.service.seen) == 2)
     channel = (await pair.event("Newchannel", Uniqueid=elder))["Channel"]
     await pair.link.redirect(channel, "room", "alarm-7")
