@@ -49,7 +49,6 @@ def _standing_still(alarm: Alarm) -> list[str]:
             "calling": Purpose.DUTY in calls or "duty_next" in wakes,
             "taken": bool(duty_calls) or "duty_check" in wakes,
         }.get(alarm.duty.state, True),
-        # Once more help was asked for, the seat line asks how it went.
-        "help": not unwatched or alarm.duty.state != "idle",
+        "help": not unwatched,
     }
     return [line for line, fine in goes_on.items() if not fine]

@@ -82,9 +82,8 @@ def ended(turn: Turn, leg: Leg) -> None:
     if any(other.who == who for other in turn.alarm.legs.values()):
         return
     helper = turn.alarm.helpers[who]
-    if leg.replied:
-        if turn.alarm.duty.state == "idle":  # a key that told nothing new; once more help is asked for, duty asks
-            turn.wake(f"arrival:{who}", turn.plan.help.report_seconds)
+    if leg.replied:  # by a key that did not end the alarm: asked again later how it is
+        turn.wake(f"arrival:{who}", turn.plan.help.report_seconds)
     elif helper.asked < turn.plan.help.arrival_calls:
         turn.wake(f"arrival:{who}", turn.plan.help.pause_seconds)
         if not helper.arrived:

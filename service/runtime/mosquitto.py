@@ -55,6 +55,7 @@ topic read $SYS/#
 
 user {DEVICES_USER}
 topic write careline/v1/devices/+/signal
+topic write careline/v1/adapters/+/devices/+
 """
 
 

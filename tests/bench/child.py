@@ -35,9 +35,6 @@ class Child:
             raise TimeoutError("a process under measurement did not become ready")
         return self._pipe.recv()
 
-    def tell(self, word: Any) -> None:
-        self._pipe.send(word)
-
     async def stop(self) -> None:
         self._pipe.close()
         await asyncio.to_thread(self._process.join, 10)
@@ -49,6 +46,12 @@ class Child:
         self._process.kill()
         self._process.join()
         self._pipe.close()
+
+
+def until_closed(pipe: Connection) -> None:
+    """Until the parent has closed its end, or died."""
+    with contextlib.suppress(EOFError, OSError):
+        pipe.recv()
 
 
 def careline(
@@ -75,7 +78,6 @@ async def _careline(service: Careline, pipe: Connection) -> None:
             task.result()
         await asyncio.sleep(0.02)
     pipe.send("ready")
-    with contextlib.suppress(EOFError):
-        await asyncio.to_thread(pipe.recv)
+    await asyncio.to_thread(until_closed, pipe)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -17,7 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from ami.link import AmiAddress
 from service.app import Role
-from tests.bench.child import Child
+from tests.bench.child import Child, until_closed
 from tests.bench.report import Figure, Ratio, quantile
 from tests.bench.rig import Rig, connect, people, signal, topic
 
@@ -93,8 +93,7 @@ def chain(mqtt_url: str, database_url: str, ami: AmiAddress, trunk: str, pipe: C
     connect(client, mqtt_url)
     client.subscribe(_BARE_TOPIC + "+", qos=1)
     client.loop_start()
-    with contextlib.suppress(EOFError):
-        pipe.recv()
+    until_closed(pipe)
 
 
 def _manager(ami: AmiAddress) -> socket.socket:

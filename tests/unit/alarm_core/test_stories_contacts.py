@@ -9,7 +9,7 @@ import pytest
 from alarm_core.alarm import Phase
 from alarm_core.commands import PlaceCall, Purpose
 from alarm_core.events import CallEnded, CallOutcome, HelperReply
-from tests.unit.alarm_core.story import CONTACTS, Story, Tell, gaps
+from tests.unit.alarm_core.story import CONTACTS, ELDER, Story, Tell, gaps
 
 
 def alerting(tell: Tell, kind: str = "smoke", **people: object) -> Story:
@@ -266,6 +266,28 @@ def test_a_contact_calls_back_between_the_calls_to_others(tell: Tell) -> None:
     story.contact(1).calls_in()
     story.contact(1).presses("going")
     story.expects_no_call_to(story.contact(2))
+
+
+def test_a_call_back_from_the_elders_own_phone_does_not_end_the_call_to_the_elder(tell: Tell) -> None:
+    story = tell("fall", contacts=[ELDER])
+    story.elder.rings()
+    story.contact(1).calls_in()
+    assert story.world.hung_up == []
+    story.elder.presses("help")
+    story.expects_call_to(story.duty())
+
+
+def test_two_contacts_call_back_from_one_phone_and_the_one_who_goes_is_not_rung_while_on_it(tell: Tell) -> None:
+    story = alerting(tell, contacts=[CONTACTS[0], CONTACTS[0]])
+    story.contact(1).answers()
+    story.contact(2).calls_in()
+    assert story.world.hung_up == [], "two lines behind one number: who listens is not cut off"
+    story.contact(2).presses("going", minutes=5, stays=True)
+    story.contact(1).hangs_up()
+    story.wait(minutes=8)
+    assert len(story.world.placed) == 1
+    story.contact(2).hangs_up()
+    story.expects_call_to(story.contact(2), Purpose.ARRIVAL, within=20)
 
 
 def test_who_calls_back_and_hangs_up_is_no_helper_and_the_line_goes_on(tell: Tell) -> None:

@@ -99,6 +99,16 @@ def test_taken_counts_when_the_end_was_reported_first_and_the_next_phone_stops_r
     rung.expects_silence(minutes=14)
 
 
+def test_a_contact_who_cannot_come_does_not_take_it_from_duty(tell: Tell) -> None:
+    story = tell("one_key")
+    story.elder.presses("help")
+    story.contact(1).answers()
+    story.duty(1).presses("taken")
+    story.contact(1).presses("cannot")
+    story.expects(Phase.ATTENDED)
+    story.expects_silence(minutes=14)
+
+
 def test_help_that_is_found_while_duty_rings_stops_the_duty_phone(rung: Story) -> None:
     rung.duty(1).rings()
     rung.contact(1).calls_in()

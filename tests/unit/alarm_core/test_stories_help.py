@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from alarm_core.alarm import Phase
@@ -141,6 +143,8 @@ def test_a_late_helper_who_shares_a_phone_with_the_next_contact_is_not_rung_twic
     story.staff("take")
     story.wait(seconds=20)
     story.expects_call_to(story.contact(1), Purpose.ARRIVAL)
+    story.expects_no_call_to(story.contact(2))
+    story.expects_call_to(story.contact(3), within=0)
     story.nobody_answers(minutes=10)  # the world checks at every call that no phone rings twice
 
 
@@ -165,6 +169,23 @@ def test_more_help_is_asked_for_at_the_door(underway: Story) -> None:
     underway.contact(1).says("more_help")
     underway.expects_call_to(underway.duty(), within=0)
     assert underway.alarm.duty.reason == "more_help"
+    underway.duty().presses("taken")
+    underway.wait(minutes=10)
+    underway.expects_call_to(underway.contact(1), Purpose.SITUATION)
+    underway.contact(1).says("more_help")
+    underway.duty().presses("taken")
+    underway.wait(minutes=10)
+    underway.expects_call_to(underway.contact(1), Purpose.SITUATION)
+
+
+def test_more_help_is_asked_for_by_night_about_a_small_matter(tell: Tell) -> None:
+    story = tell("low_battery", elder=[], at=datetime(2026, 11, 22, 11, 0, tzinfo=UTC))  # 19:00 in Shanghai
+    story.contact(1).presses("going", minutes=10)
+    story.wait(hours=2)
+    story.contact(1).calls_in()
+    story.contact(1).reports("arrived", stays=True)
+    story.contact(1).says("more_help")
+    story.expects_call_to(story.duty(), within=0)
 
 
 def test_more_help_stays_asked_for_when_another_contact_accepts(underway: Story) -> None:

@@ -128,6 +128,14 @@ def test_a_gas_that_becomes_poison_calls_the_contacts_together_with_the_elder(te
     assert story.calls_to(story.contact(1))[0].ring_seconds == 25
 
 
+def test_a_gas_that_becomes_a_fire_leaves_the_contacts_until_the_elder_was_asked(tell: Tell) -> None:
+    story = tell("gas")
+    story.signal_joins("smoke")
+    story.expects_no_call_to(story.contact(1))
+    story.elder_does_not_answer()
+    story.expects_call_to(story.contact(1))
+
+
 def test_smoke_while_somebody_is_on_the_way_because_of_a_door_calls_more_people(tell: Tell) -> None:
     story = tell("door", elder=[])
     story.contact(1).presses("going", minutes=30)
@@ -173,6 +181,7 @@ def test_a_signal_after_the_end_is_recorded_only(tell: Tell) -> None:
     story.elder.presses("well")
     story.signal_joins("smoke")
     story.expects(Phase.RESOLVED, "withdrawn")
+    assert story.alarm.kind == "door"
 
 
 def test_a_door_that_is_closed_again_ends_its_alarm(tell: Tell) -> None:
