@@ -124,13 +124,11 @@ def test_an_emergency_number_in_other_digits_is_not_dialable(number: str, digits
             dialable(form, extensions=True)
 
 
-@pytest.mark.xfail(reason="digits of other scripts are not made plain before the block and the extension", strict=True)
 @pytest.mark.parametrize("written", ["9１１0", "86１１０", "0１１０", "9１２０", "１２２"])
 def test_an_emergency_number_in_mixed_digits_is_seen(written: str) -> None:
     assert is_emergency(written)
 
 
-@pytest.mark.xfail(reason="an extension is stored with the digits it was typed in", strict=True)
 def test_an_extension_in_mixed_digits_is_stored_in_plain_ones() -> None:
     assert dialable("8００１", extensions=True) == "8001"
 
@@ -139,9 +137,6 @@ plain_digits = st.text("0123456789", max_size=8)
 noise = st.sampled_from(["", " ", "-", "+", "+86", "0086", "021", "0571", "9", "0", "（", "）", "."])
 
 
-@pytest.mark.xfail(
-    reason="a prefix that is taken off may leave an emergency number: the result is not checked", strict=True
-)
 @settings(max_examples=1500, deadline=None)
 @example(["110", "001", "0", "12395"], False)
 @given(st.lists(st.one_of(noise, plain_digits, st.sampled_from(EMERGENCY)), max_size=6), st.booleans())
@@ -185,9 +180,10 @@ def test_a_number_that_only_ends_like_one_is_no_emergency(number: str) -> None:
 @pytest.mark.parametrize(
     ("number", "shown"),
     [
-        ("13900000001", "139******01"),
-        ("02164370001", "021******01"),
-        ("0016502530000", "001********00"),
+        ("13900000001", "139****0001"),
+        ("02164370001", "021****0001"),
+        ("0016502530000", "001******0000"),
+        ("64370001", "******01"),
         ("8001", "**01"),
         ("800", "*00"),
         (None, None),
@@ -198,9 +194,9 @@ def test_a_number_is_shown_with_its_middle_hidden(number: str | None, shown: str
 
 
 @given(st.text("0123456789", min_size=3, max_size=16))
-def test_at_most_five_digits_of_a_number_are_shown(number: str) -> None:
+def test_some_digits_of_a_number_are_always_hidden(number: str) -> None:
     shown = masked(number)
     assert shown is not None
     assert len(shown) == len(number)
-    assert sum(c.isdigit() for c in shown) <= 5
+    assert sum(c.isdigit() for c in shown) <= 7
     assert "*" in shown
