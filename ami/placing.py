@@ -62,30 +62,25 @@ class Placing:
         while True:
             may_place.clear()
             self._pace.judge(self._link.last_latency, self._loop.time())
-            placed = 0
+            placed, patience = 0, _POLL_SECONDS
             for trunk in self._limits.trunks:
-                room = self._room(trunk.name, trunk.max_channels)
-                if room > 0:
-                    placed += await self._take(trunk.name, room)
+                lines = self._lines(trunk.name, trunk.max_channels)
+                if lines <= 0:
+                    continue  # one that gets free announces itself
+                now = self._loop.time()
+                paces = (self._pace, self._trunk_pace[trunk.name])
+                allowed = min(pace.available(now) for pace in paces)
+                if allowed > 0:
+                    placed += await self._take(trunk.name, min(lines, allowed))
+                else:
+                    patience = min(patience, max(pace.wait_seconds(now) for pace in paces))
             if not placed:
                 await self._pass_over_engaged()
-                await signalled(may_place, self._patience())
+                await signalled(may_place, patience)
 
-    def _room(self, trunk: str, max_channels: int) -> int:
-        now = self._loop.time()
-        return min(
-            self._limits.max_channels - self._watch.live(),
-            max_channels - self._watch.live(trunk),
-            self._pace.available(now),
-            self._trunk_pace[trunk].available(now),
-        )
-
-    def _patience(self) -> float:
-        """Until the pace allows the next call; lines and the queue announce themselves."""
-        now = self._loop.time()
-        trunk = min((pace.wait_seconds(now) for pace in self._trunk_pace.values()), default=0.0)
-        waits = max(self._pace.wait_seconds(now), trunk)
-        return min(waits, _POLL_SECONDS) if waits > 0 else _POLL_SECONDS
+    def _lines(self, trunk: str, max_channels: int) -> int:
+        """How many lines of a trunk are free."""
+        return min(self._limits.max_channels - self._watch.live(), max_channels - self._watch.live(trunk))
 
     async def _take(self, trunk: str, room: int) -> int:
         claimed = await self._calls.claim(

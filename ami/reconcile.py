@@ -46,8 +46,7 @@ async def _settle(
     if state is not None:
         if call.command_state == "claimed":
             await calls.write(sent(call.id))
-        if state == "Up" and not tracked.answered:
-            watch.answered(tracked)
+        watch.state(tracked, state)  # what it became while nobody listened
         return
     value = await link.db_get(FAMILY, call.channel)
     if value is not None:

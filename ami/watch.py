@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from alarm_core.commands import HangUp, Redirect
@@ -23,6 +23,7 @@ from dialplan.records import FAMILY, HangupRecord
 
 log = logging.getLogger("careline.ami")
 
+_T = TypeVar("_T")
 _RETRY_SECONDS = 0.3
 _NO_HANGUP_SECONDS = 1.0
 """After a failed Originate the hangup tells the cause; when none comes by then, there was no channel at all."""
@@ -75,7 +76,7 @@ class Watch:
         call = self._tracked.get(event.get("Uniqueid", ""))
         match event["Event"]:
             case "Newstate" if call is not None:
-                self._state(call, event.get("ChannelStateDesc", ""))
+                self.state(call, event.get("ChannelStateDesc", ""))
             case "Hangup":
                 return self._hangup(event, call)
             case "OriginateResponse" if event.get("Response") == "Failure":
@@ -140,7 +141,8 @@ class Watch:
         except AmiRefused:
             log.info("call %s is over already", command.call_id)
 
-    def _state(self, call: Tracked, state: str) -> None:
+    def state(self, call: Tracked, state: str) -> None:
+        """The state of its channel, as Asterisk names it."""
         if state in ("Ringing", "Ring") and not call.rang:
             call.rang = True
             event = CallRinging(call_id=call.call_id)
@@ -160,7 +162,7 @@ class Watch:
 
     async def _unknown_ended(self, channel: str, cause: int) -> None:
         """A call that came in: the conversation wrote its row, or none (a caller of no alarm)."""
-        found = await self._calls.by_channel(channel)
+        found = await _patiently(lambda: self._calls.by_channel(channel))
         if found is not None:
             call = Tracked(found[0], found[1], channel, "", answered=True)
             self.ended(call, CallOutcome.COMPLETED, cause)
@@ -186,14 +188,17 @@ class Watch:
         return task
 
     async def _apply(self, alarm_id: UUID, happening: Happening, also: Sequence[Statement]) -> None:
-        while True:
-            try:
-                await self._alarms.apply(alarm_id, happening, also=also)
-            except AWAY:
-                log.warning("the database is away; an event of alarm %s waits", alarm_id)
-                await asyncio.sleep(_RETRY_SECONDS)
-            else:
-                return
+        await _patiently(lambda: self._alarms.apply(alarm_id, happening, also=also))
+
+
+async def _patiently(work: Callable[[], Awaitable[_T]]) -> _T:
+    """Do it, again and again while the database is away."""
+    while True:
+        try:
+            return await work()
+        except AWAY:
+            log.warning("the database is away; an event waits")
+            await asyncio.sleep(_RETRY_SECONDS)
 
 
 async def _after(before: asyncio.Task[None] | None, work: Coroutine[Any, Any, None]) -> None:

@@ -31,6 +31,7 @@ from dialplan.node import Trunk
 from ingest.mqtt import MqttSource
 from ingest.mqtt_settings import MqttSettings
 from ivr.speech import EspeakEngine, Speech
+from service.runtime.ports import Listener as PortListener
 from service.servers import Endpoints
 from service.settings import Settings
 from service.worker import Worker
@@ -72,6 +73,8 @@ class Careline:
 
     async def run(self) -> None:
         """Run until cancelled. A role that cannot run ends the process, with its error."""
+        for listener in self._listeners():
+            listener.require_free()
         await asyncio.to_thread(self.database.migrate)
         try:
             async with asyncio.TaskGroup() as group:
@@ -108,6 +111,15 @@ class Careline:
             group.create_task(self._serve_http())
         if self.driver or self.worker:
             group.create_task(Listener(self.database, self.alarms.heard).run())
+
+    def _listeners(self) -> list[PortListener]:
+        """The ports that this process's own roles need."""
+        settings, found = self.settings, []
+        if Role.API in self.roles:
+            found.append(PortListener("http", settings.ports.http, settings.http_bind))
+        if Role.AGI in self.roles:
+            found.append(PortListener("agi", settings.ports.agi, settings.agi_bind))
+        return found
 
     async def _stop(self) -> None:
         if self._agi is not None:

@@ -13,6 +13,7 @@ _COMMANDS = {
     "serve": ("run", "serve", "Run one role of the service."),
     "doctor": ("run", "doctor", "Check settings, servers, trunk, prompts, clock and disk."),
     "test": ("run", "test", "Run every check and test."),
+    "bench": ("bench", "bench", "Measure speed, beside the bare thing in the same run."),
     "setup": ("run", "setup", "Set up what is missing, and stop."),
     "alarms": ("alarms", "alarms", "List alarms."),
     "alarm": ("alarms", "alarm", "Show one alarm, or replay its log."),

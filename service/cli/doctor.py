@@ -146,19 +146,23 @@ async def _asterisk(servers: Servers) -> list[Finding]:
     except AmiError as error:
         return [Finding("asterisk", "wrong", str(error), f"{_START}AMI_URL")]
     try:
-        contacts = await link.collect("PJSIPShowContacts", until="ContactListComplete")
+        endpoints = await link.collect("PJSIPShowEndpoints", until="EndpointListComplete")
     except AmiError:
-        contacts = []
+        endpoints = []
     finally:
         await link.close()
     found = [Finding("asterisk", "ok", "answers")]
-    states = {contact.get("Status", "") for contact in contacts}
-    if not contacts:
+    # The dialplan asks each trunk by a twin endpoint for its state (dialplan/templates/node/pjsip.conf.j2).
+    states = {
+        e["ObjectName"].removesuffix("-status"): e["DeviceState"] for e in endpoints if "-status" in e["ObjectName"]
+    }
+    if not states:
         remedy = "set CARELINE_TRUNK_HOST (docs/operations.md); without a trunk no call leaves"
         found.append(Finding("trunk", "wrong", "no trunk is set", remedy))
-    elif "Reachable" in states:
-        found.append(Finding("trunk", "ok", "answers"))
-    else:
-        remedy = "check CARELINE_TRUNK_* and the way to the provider; many firewalls close UDP 5060"
-        found.append(Finding("trunk", "wrong", f"does not answer ({', '.join(sorted(states))})", remedy))
+    for name, state in states.items():
+        if state in ("Unavailable", "Invalid", "Unknown"):
+            remedy = "check CARELINE_TRUNK_* and the way to the provider; many firewalls close UDP 5060"
+            found.append(Finding("trunk", "wrong", f"{name} does not answer", remedy))
+        else:
+            found.append(Finding("trunk", "ok", f"{name} answers"))
     return found

@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import signal
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -15,6 +16,7 @@ import uvloop
 
 from dialplan.node import Trunk
 from service.app import Careline, Role
+from service.runtime.place import Place
 from service.servers import Endpoints
 from service.settings import Settings
 
@@ -55,7 +57,12 @@ def until_closed(pipe: Connection) -> None:
 
 
 def careline(
-    settings: Settings, endpoints: Endpoints, trunks: Collection[Trunk], roles: Collection[Role], pipe: Connection
+    settings: Settings,
+    endpoints: Endpoints,
+    place: Place,
+    trunks: Collection[Trunk],
+    roles: Collection[Role],
+    pipe: Connection,
 ) -> None:
     """A `Child`'s target: the service itself. Ready when signals are taken and calls placed, as far as its roles go.
 
@@ -63,6 +70,9 @@ def careline(
     """
     logging.basicConfig(level=logging.ERROR)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when it ends
+    # Made here: the command runs only as a child of the process that made it.
+    espeak = place.command("/usr/bin/espeak-ng", user=place.user("asterisk"))
+    endpoints = replace(endpoints, espeak=tuple(espeak))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the command line does
         runner.run(_careline(Careline(settings, endpoints, trunks, roles), pipe))
 

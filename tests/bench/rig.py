@@ -155,11 +155,8 @@ class Rig:
             service_number=SERVICE_NUMBER,
             plans=self._plans,
         )
-        return Child(careline, settings, self._endpoints(database), (self.trunks[trunk],), tuple(roles))
-
-    def _endpoints(self, database: Database) -> Endpoints:
-        espeak = self._place.command("/usr/bin/espeak-ng", user=self._place.user("asterisk"))
-        return Endpoints(database.url, self.mqtt_url, self.ami, self._place.home("sounds"), tuple(espeak))
+        endpoints = Endpoints(database.url, self.mqtt_url, self.ami, self._place.home("sounds"), ())
+        return Child(careline, settings, endpoints, self._place, (self.trunks[trunk],), tuple(roles))
 
     def mqtt(self, name: str) -> paho.Client:
         """A connected publisher whose thread runs; `disconnect` and `loop_stop` end it."""

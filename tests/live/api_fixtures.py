@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
@@ -31,6 +32,8 @@ async def postgres_url(state: Path) -> AsyncIterator[str]:
     await runtime.start(lambda message: None)
     yield postgres.url
     await runtime.stop()
+    for folder in (postgres.home.parent, runtime.log_folder):
+        shutil.rmtree(folder)
 
 
 @pytest_asyncio.fixture

@@ -54,7 +54,7 @@ async def _ask(client: httpx.AsyncClient, method: str, path: str) -> httpx.Respo
 async def test_every_route_but_health_asks_for_a_token(api: Api) -> None:
     routes = set(_routes(api))
     assert OPEN | SIGNED | set(NEEDS) <= routes
-    for method, path in sorted(routes - OPEN) + [("get", "/api/v1/openapi.json")]:
+    for method, path in [*sorted(routes - OPEN), ("get", "/api/v1/openapi.json")]:
         answer = await _ask(api.stranger, method, path)
         assert answer.status_code == 401, f"{method} {path}: {answer.status_code}"
         assert answer.headers["content-type"] == "application/problem+json"

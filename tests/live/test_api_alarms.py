@@ -35,7 +35,7 @@ async def _story(world: World) -> UUID:
         await _pauses_end(world)
         command = await world.places_call()
         assert command.who is not None
-        said = HelperReply(call_id=command.call_id, who=command.who, reply=reply)  # type: ignore[arg-type]  # a literal
+        said = HelperReply(call_id=command.call_id, who=command.who, reply=reply)
         await world.answers(alarm_id, command, said, keys)
     return alarm_id
 

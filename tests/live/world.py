@@ -26,7 +26,7 @@ from alarm_core.store.alarms import Alarms, replayed
 from alarm_core.store.database import AWAY, Database
 from alarm_core.store.people import People
 from ami.link import Link
-from dialplan.network import call_in
+from dialplan.network import call_in, check_script
 from dialplan.phones import PhoneLog
 from service.app import Role
 from service.runtime.ports import free_ports, setting
@@ -193,9 +193,9 @@ class World:
         link = await Link.open(self.servers.network_ami, lambda event: None)
         try:
             if len(steps) == 1:
-                await link.db_put("script", number, steps[0])
+                await link.db_put("script", number, check_script(steps[0]))
             for index, step in enumerate(steps, 1):
-                await link.db_put(f"script/{number}", str(index), step)
+                await link.db_put(f"script/{number}", str(index), check_script(step))
         finally:
             await link.close()
 
@@ -203,7 +203,7 @@ class World:
         """The phone dials our number and follows the script when we answer."""
         link = await Link.open(self.servers.network_ami, lambda event: None)
         try:
-            await link.db_put("caller", number, script)
+            await link.db_put("caller", number, check_script(script))
             await link.action("Originate", call_in(number))
         finally:
             await link.close()

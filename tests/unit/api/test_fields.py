@@ -21,7 +21,7 @@ def test_names_hold_quotes_and_any_script(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "   ", "a\nb", "a\rb", "a\tb", "a\0b", "\u2028a", "a\u202eb", "\x1b[31mred", "x" * 65]
+    "name", ["", "   ", "a\nb", "a\rb", "a\tb", "a\0b", "a\u2028b", "a\u202eb", "\x1b[31mred", "x" * 65]
 )
 def test_names_break_no_line_and_turn_no_screen(name: str) -> None:
     with pytest.raises(ValidationError):
