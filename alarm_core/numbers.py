@@ -42,9 +42,7 @@ def dialable(text: str, *, extensions: bool = False) -> str:
     if not cleaned:
         raise NumberError("the number is empty")
     if is_emergency(cleaned):
-        raise NumberError(
-            "an emergency number (110, 119, 120 …) is never called by a machine: a person at a seat does it"
-        )
+        raise NumberError(_EMERGENCY_REFUSED)
     if extensions and _EXTENSION.fullmatch(cleaned):
         return cleaned
     if not re.fullmatch(r"\+?\d+", cleaned):

@@ -12,6 +12,7 @@ from typing import Annotated, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Seconds = Annotated[float, Field(ge=0, le=7 * 86400)]
+Delay = Annotated[float, Field(gt=0, le=7 * 86400)]
 Count = Annotated[int, Field(ge=0, le=20)]
 
 
@@ -47,7 +48,7 @@ class ContactsPlan(_Part):
     parallel: Annotated[int, Field(ge=1, le=5)] = 1
     calls_in_a_row: Annotated[int, Field(ge=1, le=3)] = 1
     """2 passes do-not-disturb: the same phone twice within three minutes."""
-    again_after_seconds: Annotated[float, Field(gt=0)] = 300
+    again_after_seconds: Delay = 300
     """Everyone tried: a new set of rounds begins after this, while the duty phone rings."""
 
 
@@ -56,12 +57,12 @@ class HelpPlan(_Part):
 
     default_minutes: Annotated[int, Field(ge=1, le=240)] = 20
     max_minutes: Annotated[int, Field(ge=1, le=240)] = 90
-    minute_seconds: Annotated[float, Field(gt=0)] = 60
+    minute_seconds: Annotated[float, Field(gt=0, le=600)] = 60
     grace_seconds: Seconds = 180
     arrival_calls: Annotated[int, Field(ge=1, le=10)] = 2
     ring_seconds: Annotated[float, Field(gt=0, le=120)] = 30
     pause_seconds: Seconds = 20
-    report_seconds: Annotated[float, Field(gt=0)] = 600
+    report_seconds: Delay = 600
     """Arrived, but nothing said of how the elder is: asked after this."""
 
 
@@ -69,8 +70,8 @@ class DutyPlan(_Part):
     """The seat line; until seats exist, the duty phones, again and again."""
 
     ring_seconds: Annotated[float, Field(gt=0, le=120)] = 40
-    pause_seconds: Annotated[float, Field(ge=0.1)] = 15
-    check_seconds: Annotated[float, Field(gt=0)] = 900
+    pause_seconds: Annotated[float, Field(ge=0.1, le=86400)] = 15
+    check_seconds: Delay = 900
     when_help: bool = True
     """An elder who asks for help reaches the seat line at once, beside the contacts (Xuhui X3)."""
     first: bool = False
@@ -108,7 +109,7 @@ class Plan(_Part):
     """The device's own all-clear ends the alarm (a door closed again); never for fire, gas or a fall."""
     settle_seconds: Seconds = 0
     """After the elder withdrew it, repeats of the same device and kind within this are recorded, not raised again."""
-    talk_seconds: Annotated[float, Field(gt=0)] = 900
+    talk_seconds: Delay = 900
     """No call lasts longer: a bound on what is believed of a call whose end was never heard."""
     follow_up_seconds: Annotated[float, Field(gt=0, le=2 * 86400)] = 86400
     """A follow-up is due this long after the end (Beijing B3: within two days)."""

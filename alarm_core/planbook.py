@@ -64,7 +64,10 @@ class PlanBook:
         levels = base.pop("risk", {})
         merged = _merged(base, levels.get(risk, {}))
         for own in ("*", kind):
-            merged = _merged(merged, (override or {}).get(own, {}))
+            change = (override or {}).get(own, {})
+            if not isinstance(change, Mapping):
+                raise PlanError(f"own change of plan '{own}': wants fields of the plan, not {change!r}")
+            merged = _merged(merged, change)
         merged["kind"] = base["kind"]
         try:
             return Plan.model_validate(merged)

@@ -62,7 +62,7 @@ class Placing:
         while True:
             may_place.clear()
             self._pace.judge(self._link.last_latency, self._loop.time())
-            placed, patience = 0, _POLL_SECONDS
+            more, patience = False, _POLL_SECONDS
             for trunk in self._limits.trunks:
                 lines = self._lines(trunk.name, trunk.max_channels)
                 if lines <= 0:
@@ -71,10 +71,12 @@ class Placing:
                 paces = (self._pace, self._trunk_pace[trunk.name])
                 allowed = min(pace.available(now) for pace in paces)
                 if allowed > 0:
-                    placed += await self._take(trunk.name, min(lines, allowed))
+                    room = min(lines, allowed)
+                    more |= await self._take(trunk.name, room) == room
                 else:
                     patience = min(patience, max(pace.wait_seconds(now) for pace in paces))
-            if not placed:
+            await asyncio.sleep(0)  # what was taken goes to Asterisk before anything else is asked
+            if not more:
                 await self._pass_over_engaged()
                 await signalled(may_place, patience)
 

@@ -21,6 +21,7 @@ log = logging.getLogger("careline.worker")
 
 _BATCH = 50
 _LONGEST_SLEEP = 5.0
+_SETTLE_SECONDS = 0.02
 _ORPHAN_LEASES = 4
 
 
@@ -73,11 +74,19 @@ class Worker:
                 await asyncio.sleep(0.3)
                 continue
             if not claimed:
-                try:
-                    async with asyncio.timeout(_LONGEST_SLEEP if seconds is None else min(seconds, _LONGEST_SLEEP)):
-                        await self._nudged.wait()
-                except TimeoutError:
-                    pass
+                await self._sleep(_LONGEST_SLEEP if seconds is None else min(seconds, _LONGEST_SLEEP))
+
+    async def _sleep(self, seconds: float) -> None:
+        """Until the next wake is due, or until a new one was written; then a moment longer, but not past the due one.
+
+        What was just written is hardly ever due at once, and whoever wrote it has more urgent things to send.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self._nudged.wait()
+                await asyncio.sleep(_SETTLE_SECONDS)
+        except TimeoutError:
+            return
 
     async def _due(self, item: Claimed) -> None:
         assert isinstance(item.command, Wake)

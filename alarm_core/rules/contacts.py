@@ -9,6 +9,8 @@ from alarm_core.rules import duty
 from alarm_core.rules.turn import Turn
 
 _NOT_THROUGH = (CallOutcome.FAILED,)
+_NOT_TRIED = (CallOutcome.ENGAGED, CallOutcome.LOST)
+"""The phone was taken by another alarm, or the call was lost by a fault of ours: the contact was not asked."""
 _TRUNK_PAUSE_FACTOR = 2.0
 
 
@@ -69,7 +71,7 @@ def ended(turn: Turn, leg: Leg, outcome: CallOutcome) -> None:
     if outcome in _NOT_THROUGH:
         line.failures = min(line.failures + 1, 5)
         pause = max(pause, 0.5) * _TRUNK_PAUSE_FACTOR**line.failures
-    else:
+    elif outcome not in _NOT_TRIED:
         line.failures = 0
         line.reached_network = True
     if pause and not leg.replied:
@@ -80,7 +82,8 @@ def ended(turn: Turn, leg: Leg, outcome: CallOutcome) -> None:
 def _next_round(turn: Turn) -> bool:
     """Go to the next round; False when everyone was tried and the line rests.
 
-    A round in which no call got past the trunk does not count: the contacts have not been tried.
+    A round in which no call got past the trunk, or in which every phone was taken, does not count: the contacts have
+    not been tried.
     """
     line = turn.alarm.contacts
     if not line.called:
@@ -91,10 +94,14 @@ def _next_round(turn: Turn) -> bool:
         if line.round > turn.plan.contacts.rounds:
             _rest(turn)
             return False
-    else:
-        duty.start(turn, "nobody_reached")
+        _begin_round(turn)
+        return True
+    duty.start(turn, "nobody_reached")
     _begin_round(turn)
-    return True
+    if line.failures:  # that pause is over
+        return True
+    turn.wake("contact_next", turn.plan.duty.pause_seconds)
+    return False
 
 
 def _begin_round(turn: Turn) -> None:

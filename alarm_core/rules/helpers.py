@@ -61,7 +61,14 @@ def ask(turn: Turn, who: UUID) -> None:
     number = _contact(turn, who).number
     if turn.postponed(f"arrival:{who}"):
         return
-    if number is None or turn.rings_already(number):
+    if number is None:  # cannot be asked, so cannot be counted on for ever
+        if helper.arrived:
+            turn.wake(f"arrival:{who}", turn.plan.help.report_seconds)
+            duty.start(turn, "no_report")
+        else:
+            gave_up(turn, who)
+        return
+    if turn.rings_already(number):
         turn.wake(f"arrival:{who}", max(turn.plan.help.pause_seconds, 1))
         return
     helper.asked += 1

@@ -57,11 +57,13 @@ WHERE key = %s AND type = 'place_call' AND state = 'due' RETURNING alarm_id
 _DROP = "UPDATE command SET state = 'done', finished_at = clock_timestamp() WHERE key = %s AND state = 'due'"
 _RINGING = "UPDATE call SET ringing_at = coalesce(ringing_at, clock_timestamp()) WHERE id = %s"
 _ANSWERED = "UPDATE call SET answered_at = coalesce(answered_at, clock_timestamp()) WHERE id = %s"
-# A lost call's phone may still be ringing somewhere: it is left alone until its ring time is certainly over.
+# A lost call's phone may still be ringing somewhere: it is left alone until its ring time is certainly over. Who spoke
+# with us is given the time to notice that the line is dead and to hang up.
 _ENDED = """
 UPDATE call SET ended_at = coalesce(ended_at, clock_timestamp()), outcome = coalesce(outcome, %s), hangup_cause = %s,
-       free_at = CASE WHEN %s AND answered_at IS NULL
-                 THEN placed_at + make_interval(secs => ring_seconds + 5) END
+       free_at = CASE WHEN NOT %s THEN NULL
+                      WHEN answered_at IS NULL THEN placed_at + make_interval(secs => ring_seconds + 5)
+                      ELSE clock_timestamp() + interval '10 seconds' END
 WHERE id = %s
 """
 _FORGET = "DELETE FROM call WHERE id = %s AND answered_at IS NULL AND ended_at IS NULL"

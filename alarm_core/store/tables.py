@@ -237,6 +237,7 @@ call = Table(
     # Phones that are taken: on a call, or perhaps still ringing after a call whose end nobody saw (free_at).
     Index("ix_call_taken", "number", postgresql_where=text("ended_at IS NULL OR free_at IS NOT NULL")),
     Index("ix_call_number", "number", "placed_at"),
+    Index("ix_call_placed_at", "placed_at"),
     comment="the record of every call; free_at: a lost call's phone may ring until then",
 )
 

@@ -94,7 +94,7 @@ async def _up(settings: Settings, demo: bool) -> int:
 
 def _say_where(settings: Settings, servers: Servers) -> None:
     base = f"http://{settings.http_bind}:{settings.ports.http}"
-    tell(f"Careline runs. API: {base}/api/v1 (documented at {base}/api/v1/docs)")
+    tell(f"Careline runs. API: {base}/api/v1 (docs/api.md)")
     if not settings.mqtt_url:
         tell(f"Devices: MQTT 127.0.0.1:{settings.ports.mqtt}, login 'devices', password in {settings.state}/secrets/")
     if not servers.trunks:

@@ -208,6 +208,14 @@ class World:
         finally:
             await link.close()
 
+    async def until_hung_up(self, number: str) -> None:
+        """Until the phone is on no call: a person hangs up a dead line after a while."""
+
+        async def idle() -> bool:
+            return all(call.ended_at for call in self.phones.calls(number))
+
+        await self.until(idle, "the phone to be put down")
+
     async def alarm_of(self, home: Home) -> Alarm | None:
         """The elder's latest alarm."""
         sql = "SELECT id FROM alarm WHERE elder_id = %s ORDER BY opened_at DESC LIMIT 1"
@@ -247,18 +255,24 @@ class World:
         if alarm is None:
             return "no alarm"
         sql = "SELECT seq, at, type, source, data - 'brief' - 'plan' FROM event WHERE alarm_id = %s ORDER BY seq"
-        events = [f"{seq:4} {at:%M:%S.%f} {name:14} {source:12} {data}" for seq, at, name, source, data in
-                  await self.rows(sql, (alarm.id,))]
+        events = [
+            f"{seq:4} {at:%M:%S.%f} {name:14} {source:12} {data}"
+            for seq, at, name, source, data in await self.rows(sql, (alarm.id,))
+        ]
         phones = {home.phone, *home.contacts, *self.settings.duty_phones}
-        heard = [f"     {datetime.fromtimestamp(e.at, UTC):%M:%S.%f} {e.number} {e.event} {e.detail}"
-                 for e in self.phones.events() if e.number in phones]
+        heard = [
+            f"     {datetime.fromtimestamp(e.at, UTC):%M:%S.%f} {e.number} {e.event} {e.detail}"
+            for e in self.phones.events()
+            if e.number in phones
+        ]
         state = alarm.model_dump(mode="json", exclude={"brief"})
         return "\n".join([*events, *heard, str(state)])
 
     async def check_record(self) -> None:
         """What must hold of every run: no phone rang twice at once, every call of a phone is in the record, and each
         alarm's log, applied from the beginning, gives the alarm as it is stored."""
-        assert self.phones.ringing_twice() == []
+        twice = self.phones.ringing_twice()
+        assert not twice, f"two calls at one phone at the same moment: {twice}"
         recorded = await self.rows(
             "SELECT number, extract(epoch FROM placed_at)::float8 FROM call WHERE direction = 'out'"
         )
@@ -276,7 +290,6 @@ class World:
         serial = self._serials[behaviour] = self._serials.get(behaviour, 19) + 1
         assert serial < 100, f"no numbers of behaviour {behaviour} are left"
         return f"1390000{behaviour}{serial:02d}"
-
 
     def _environment(self) -> dict[str, str]:
         settings = self.settings

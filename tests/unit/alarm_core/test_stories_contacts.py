@@ -66,6 +66,7 @@ def test_the_first_duty_call_comes_right_after_the_last_round(tell: Tell) -> Non
             story.contact(place).is_busy()
     story.expects_call_to(story.duty())
     assert story.alarm.duty.reason == "nobody_reached"
+    story.expects_no_call_to(*(story.contact(place) for place in (1, 2, 3)))
 
 
 def test_a_contact_without_a_number_is_passed_over(tell: Tell) -> None:
@@ -245,6 +246,8 @@ def test_a_contact_calls_back_and_the_call_of_ours_is_taken_back(tell: Tell) -> 
     ours = story.contact(1).call
     story.contact(1).calls_in()
     assert story.world.hung_up == [ours.id]
+    assert [leg.purpose for leg in story.alarm.legs.values()] == [Purpose.CONFIRM]
+    story.wait(seconds=30)
     story.expects_no_call_to(story.contact(2))
     story.contact(1).presses("going", minutes=5)
     story.expects_silence(minutes=5)

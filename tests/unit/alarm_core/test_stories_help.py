@@ -8,7 +8,7 @@ import pytest
 
 from alarm_core.alarm import Phase
 from alarm_core.commands import Purpose
-from alarm_core.events import ArrivalReply, CallEnded, CallOutcome, HelperMinutes
+from alarm_core.events import ArrivalReply, CallEnded, CallOutcome, HelperMinutes, Situation
 from tests.unit.alarm_core.story import CONTACTS, Story, Tell, gaps
 
 
@@ -109,9 +109,32 @@ def test_somebody_who_is_no_helper_cannot_give_up_for_another(underway: Story) -
 def test_arrival_is_reported_by_a_call_back(underway: Story) -> None:
     underway.wait(minutes=4)
     underway.contact(1).calls_in()
+    assert [leg.purpose for leg in underway.alarm.legs.values()] == [Purpose.ARRIVAL]
     underway.contact(1).reports("arrived", stays=True)
     underway.contact(1).says("safe")
     underway.expects(Phase.RESOLVED, "helped")
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+def test_a_helper_without_a_number_cannot_be_asked_and_is_not_waited_for_in_silence(tell: Tell, arrived: bool) -> None:
+    story = tell("fall", elder=[], contacts=[None, CONTACTS[1]])
+    story.contact(1).calls_in()
+    story.contact(1).presses("going", minutes=5, stays=True)
+    if arrived:
+        story.contact(1).reports("arrived", stays=True)
+    story.contact(1).hangs_up()
+    story.nobody_answers(minutes=30)
+    assert story.calls_to(story.duty())
+    assert (story.contact(1).who in story.alarm.helpers) == arrived
+
+
+def test_that_the_elder_is_safe_is_heard_before_the_answer_is_reported(underway: Story) -> None:
+    underway.wait(minutes=8)
+    underway.contact(1).rings()
+    call = underway.contact(1).call
+    underway.happens(Situation(call_id=call.id, who=underway.contact(1).who, reply="safe"))
+    underway.expects(Phase.RESOLVED, "helped")
+    assert call.id not in underway.world.hung_up
 
 
 def test_a_helper_who_calls_back_and_hangs_up_is_still_awaited_until_the_time(underway: Story) -> None:

@@ -219,6 +219,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("ended_at IS NULL OR free_at IS NOT NULL"),
     )
+    op.create_index("ix_call_placed_at", "call", ["placed_at"], unique=False)
     op.create_index("ix_call_number", "call", ["number", "placed_at"], unique=False)
     op.create_index(
         "uq_call_live_number",
