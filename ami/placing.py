@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from uuid import UUID
 
 from alarm_core.events import CallEnded, CallOutcome, CallPlaced
@@ -21,6 +22,7 @@ from dialplan.records import HANDLER
 
 log = logging.getLogger("careline.ami")
 
+_DIALABLE = re.compile(r"\d{3,20}")
 _POLL_SECONDS = 1.0
 _CLAIM_LEASE_SECONDS = 60.0
 
@@ -109,6 +111,13 @@ class Placing:
             log.error("call %s: an emergency number is never called by a machine", place.call_id)
             self._watch.ended(call, CallOutcome.BLOCKED, None)
             return
+        if not _DIALABLE.fullmatch(place.number):
+            log.error("call %s: what stands as its number is none", place.call_id)
+            self._watch.ended(call, CallOutcome.INVALID, None)
+            return
+        if call.taken_back:
+            self._watch.ended(call, CallOutcome.CANCELLED, None)
+            return
         if not self._nodes.held:
             return  # whoever holds the lease now finds out that this call was never sent
         try:
@@ -133,6 +142,8 @@ class Placing:
             event = CallPlaced(call_id=place.call_id)
             written = call_record.sent(place.call_id)
             self._watch.submit(item.alarm_id, event, written, key=f"call_placed:{place.call_id}")
+            if call.taken_back:  # while it was on its way to Asterisk
+                await self._watch.hang_up(self._link, place.key)
 
     async def _pass_over_engaged(self) -> None:
         """A contact whose phone is taken by another alarm: the next contact has the turn."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -131,15 +132,20 @@ class Watch:
         live = next((c for c in self._tracked.values() if c.call_id == command.call_id), None)
         if live is not None:
             channel = live.channel
+        if isinstance(command, HangUp):
+            if live is not None:
+                live.taken_back = True
+            await self.hang_up(link, channel)
+            return
+        with contextlib.suppress(AmiRefused):  # the caller has hung up meanwhile
+            await link.redirect(channel, "door", "confirm")
+
+    async def hang_up(self, link: Link, channel: str) -> None:
+        """End a call; that it is over, or not yet known to Asterisk, is no error."""
         try:
-            if isinstance(command, Redirect):
-                await link.redirect(channel, "door", "confirm")
-            else:
-                if live is not None:
-                    live.taken_back = True
-                await link.hangup(channel)
+            await link.hangup(channel)
         except AmiRefused:
-            log.info("call %s is over already", command.call_id)
+            log.info("call %s: Asterisk has no such call", channel)
 
     def state(self, call: Tracked, state: str) -> None:
         """The state of its channel, as Asterisk names it."""

@@ -52,7 +52,7 @@ WHERE node = %s AND ended_at IS NULL
 """
 _WITHDRAW = """
 UPDATE command SET state = 'cancelled', finished_at = clock_timestamp()
-WHERE key = %s AND type = 'place_call' AND state = 'due' RETURNING alarm_id
+WHERE key = %s AND type = 'place_call' AND state IN ('due', 'cancelled') RETURNING alarm_id
 """
 _DROP = "UPDATE command SET state = 'done', finished_at = clock_timestamp() WHERE key = %s AND state = 'due'"
 _RINGING = "UPDATE call SET ringing_at = coalesce(ringing_at, clock_timestamp()) WHERE id = %s"
@@ -183,7 +183,10 @@ class Calls:
         return [(call_id, alarm_id) for call_id, alarm_id in await self._database.query(_ORPHANED, (seconds,))]
 
     async def withdraw(self, call_id: UUID) -> UUID | None:
-        """Take back a call that nobody has claimed yet; returns its alarm, or None when it is too late for that."""
+        """Take back a call that nobody has claimed yet; returns its alarm, or None when it is too late for that.
+
+        A second time gives the same answer: who died after the first has not told the alarm yet.
+        """
         rows = await self._database.query(_WITHDRAW, (str(call_id),))
         return rows[0][0] if rows else None
 

@@ -1,4 +1,4 @@
-"""Processes under measurement: each in a process of its own, so that who measures does not slow down who is measured."""
+"""What is measured runs in processes of its own, so that who measures does not slow it down."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,14 +18,13 @@ from typing import Any
 
 import paho.mqtt.client as paho
 import psycopg
-from paho.mqtt.enums import CallbackAPIVersion
 
 from alarm_core.store.database import Database
 from ingest.mqtt_settings import MqttSettings, make_client, prepare_connection
 from service.app import Role
 from tests.bench.child import Child, until_closed
 from tests.bench.report import Figure, Ratio
-from tests.bench.rig import Person, Rig, connect, people, signal, topic
+from tests.bench.rig import Person, Rig, people, signal, topic, without_delay
 
 _BARE_TOPIC = "careline/bare-intake/"
 _BARE_CLIENT = "bench-bare-intake"
@@ -89,9 +87,12 @@ def _subscribe(session: MqttSettings) -> None:
     """Make the session known to the broker, so that it keeps what is published while nobody listens."""
     client = make_client(session)
     done: list[bool] = []
-    client.on_connect = lambda *_: client.subscribe(
-        [(_BARE_TOPIC + "+", 1)] if session.client_id == _BARE_CLIENT else [(topic("+"), 1)]
-    )
+    place = _BARE_TOPIC + "+" if session.client_id == _BARE_CLIENT else topic("+")
+
+    def on_connect(*_: Any) -> None:
+        client.subscribe([(place, 1)])
+
+    client.on_connect = on_connect
     client.on_subscribe = lambda *_: done.append(True)
     prepare_connection(client, session)
     client.loop_start()
@@ -118,8 +119,9 @@ async def _drain(rig: Rig, database: Database, count: int) -> tuple[float, int]:
     rows = 0
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(60):
-            while (rows := (await database.query("SELECT count(*) FROM signal"))[0][0] - before) < count:
+            while rows < count:
                 await asyncio.sleep(0.1)
+                rows = (await database.query("SELECT count(*) FROM signal"))[0][0] - before
     await child.stop()
     ((rate,),) = await database.query(_RATE.format(at="received_at"), (began,))
     return rate, count - rows
@@ -155,7 +157,7 @@ def consume(mqtt_url: str, database_url: str, pipe: Connection) -> None:
         client.ack(message.mid, message.qos)
 
     client.on_message = on_message
-    client.on_socket_open = lambda _, __, opened: opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    client.on_socket_open = without_delay
     pipe.send("ready")
     prepare_connection(client, _bare(mqtt_url))
     client.loop_start()

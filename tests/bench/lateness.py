@@ -40,7 +40,7 @@ async def measure(rig: Rig, *, quick: bool) -> Figure:
     crowded: list[float] = []
     try:
         await child.ready()
-        chance = random.Random(1)  # noqa: S311  # the same pauses in every run
+        chance = random.Random(1)  # the same pauses in every run
         await _open(database, [chance.uniform(0.6, 1.4) for _ in range(_ALARMS)])
         for _ in range(rounds):
             idle += await _wakes(database, seconds)

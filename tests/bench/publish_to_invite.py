@@ -19,7 +19,7 @@ from ami.link import AmiAddress
 from service.app import Role
 from tests.bench.child import Child, until_closed
 from tests.bench.report import Figure, Ratio, quantile
-from tests.bench.rig import Rig, connect, people, signal, topic
+from tests.bench.rig import Rig, connect, people, signal, topic, without_delay
 
 _BARE_TOPIC = "careline/bare/"
 _SPACING = 0.07  # each alarm finds the machine at rest from the one before
@@ -46,7 +46,7 @@ async def measure(rig: Rig, *, quick: bool) -> Figure:
                 sent[called] = time.time_ns()
                 publisher.publish(place, payload, qos=1)
                 await asyncio.sleep(_SPACING)
-        await asyncio.to_thread(rig.sink.wait, sent.keys().__le__, 10.0)
+        await asyncio.to_thread(rig.sink.wait, set(sent).issubset, 10.0)
     finally:
         publisher.disconnect()
         publisher.loop_stop()
@@ -89,7 +89,7 @@ def chain(mqtt_url: str, database_url: str, ami: AmiAddress, trunk: str, pipe: C
 
     client.on_message = on_message
     client.on_subscribe = lambda *_: pipe.send("ready")
-    client.on_socket_open = lambda _, __, opened: opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    client.on_socket_open = without_delay
     connect(client, mqtt_url)
     client.subscribe(_BARE_TOPIC + "+", qos=1)
     client.loop_start()

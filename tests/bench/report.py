@@ -38,7 +38,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Figure:
-    """One of the five figures. `samples`: how many measurements each side had; `notes`: what limits it, what to know."""
+    """One of the five figures. `samples`: measurements of each side; `notes`: what limits it, what to know."""
 
     number: int
     name: str

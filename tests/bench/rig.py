@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -175,6 +176,11 @@ def connect(client: paho.Client, url: str) -> None:
     client.connect(parts.hostname, parts.port)
 
 
+def without_delay(_: paho.Client, __: Any, opened: Any) -> None:
+    """For `on_socket_open`: an acknowledgement must not wait for the one before it."""
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 def topic(device: str) -> str:
     return f"careline/v1/devices/{device}/signal"
 
@@ -194,8 +200,9 @@ async def people(
     async with database.transaction() as tx:
         statements: list[tuple[str, Any]] = [
             (
-                "INSERT INTO elder (id, reference, name, risk, street, room, way_in, plan) SELECT id, id::text, "
-                "'王桂兰', 'medium', '虹桥路', '301', '钥匙在门卫', plan FROM unnest(%s::uuid[], %s::jsonb[]) AS n (id, plan)",
+                "INSERT INTO elder (id, reference, name, risk, street, room, way_in, plan) "
+                "SELECT id, id::text, '王桂兰', 'medium', '虹桥路', '301', '钥匙在门卫', plan "
+                "FROM unnest(%s::uuid[], %s::jsonb[]) AS n (id, plan)",
                 ([p.elder for p in made], [json.dumps(plan) for plan in own]),
             ),
             (

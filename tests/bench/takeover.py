@@ -34,17 +34,16 @@ async def measure(rig: Rig, *, quick: bool) -> Figure:
     driving = await _start(rig, database)
     waiting: Child | None = None
     try:
-        while not await database.query(_OWNER):
-            await asyncio.sleep(0.05)
+        await _driven(database)
         for turn in range(rounds):
             waiting = await _start(rig, database)
-            await asyncio.sleep(random.uniform(0.0, lease))  # noqa: S311  # not a secret
+            await asyncio.sleep(random.uniform(0.0, lease))
             killed = time.time_ns()
             driving.kill()
             elder = elders[turn]
             now = await database.now()
             await intake.take([Signal(elder.device, "m1", "smoke", SignalState.ALARM, now, "mqtt")])
-            if await asyncio.to_thread(rig.sink.wait, lambda seen, n=elder.number: n in seen, lease * 4):
+            if await asyncio.to_thread(rig.sink.wait, {elder.number}.issubset, lease * 4):
                 took.append((rig.sink.arrived[elder.number] - killed) / 1e9)
             driving, waiting = waiting, None
     finally:
@@ -56,12 +55,19 @@ async def measure(rig: Rig, *, quick: bool) -> Figure:
         5,
         "take-over after kill -9",
         f"{len(took)} of {rounds} kills",
-        [
-            Ratio("longest", max(took), lease, "s", target=1.3),
-            Ratio("mean", sum(took) / len(took), lease, "s"),
-        ],
+        [Ratio("longest", max(took), lease, "s", target=1.3), Ratio("mean", sum(took) / len(took), lease, "s")]
+        if took
+        else [],
         ["a lease is renewed every third of it: what is left of it at the kill is between two thirds and all"],
     )
+
+
+async def _driven(database: Database) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            if await database.query(_OWNER):
+                return
+            await asyncio.sleep(0.05)
 
 
 async def _start(rig: Rig, database: Database) -> Child:

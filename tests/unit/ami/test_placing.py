@@ -1,0 +1,107 @@
+"""How fast calls are taken from the queue: as the pace allows, and not in jumps of the poll."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+from uuid import UUID, uuid4
+
+from alarm_core.commands import Party, PlaceCall, Purpose
+from alarm_core.store.alarms import Alarms
+from alarm_core.store.calls import Calls
+from alarm_core.store.commands import Claimed
+from alarm_core.store.nodes import Nodes
+from ami.limits import NodeLimits, TrunkLimit
+from ami.link import Link
+from ami.pace import Pace
+from ami.placing import Placing
+from ami.watch import Watch
+
+ALARM = UUID(int=7)
+
+
+class Queue:
+    """A queue of due calls without end; notes when it was asked, and is slow where Postgres is."""
+
+    def __init__(self, calls: int = 1000) -> None:
+        self.left = calls
+        self.asked = 0
+
+    async def claim(self, *, limit: int, **_: object) -> list[Claimed]:
+        self.asked += 1
+        await asyncio.sleep(0.001)
+        count = min(limit, self.left)
+        self.left -= count
+        return [Claimed(ALARM, _call(), "owner", 1) for _ in range(count)]
+
+    async def engaged(self) -> list[Any]:
+        await asyncio.sleep(0.05)  # long enough for the pace to allow the next call meanwhile
+        return []
+
+
+class Asterisk:
+    """Accepts every call; none ever ends."""
+
+    last_latency = 0.0
+
+    def __init__(self) -> None:
+        self.placed = 0
+
+    async def originate(self, **_: object) -> None:
+        self.placed += 1
+
+
+class Node:
+    node, owner, held = "node-1", "owner", True
+
+
+class QuietWatch(Watch):
+    """Tracks lines, writes nothing."""
+
+    def submit(self, *_: object, **__: object) -> asyncio.Task[None]:
+        return asyncio.create_task(asyncio.sleep(0))
+
+
+def _call() -> PlaceCall:
+    return PlaceCall(
+        call_id=uuid4(),
+        party=Party.CONTACT,
+        purpose=Purpose.CONFIRM,
+        who=None,
+        number="13900000101",
+        ring_seconds=20,
+        head_start_seconds=0,
+        if_engaged="wait",
+    )
+
+
+async def _placed_within(seconds: float, queue: Queue, *, rate: float, lines: int = 1000) -> int:
+    asterisk = Asterisk()
+    limits = NodeLimits(lines, rate, (TrunkLimit("trunk", lines, rate),), "4008001234")
+    calls, alarms, nodes = cast(Calls, queue), cast(Alarms, None), cast(Nodes, Node())
+    watch = QuietWatch(alarms, calls)
+    pace = Pace(rate, asyncio.get_running_loop().time())
+    placing = Placing(cast(Link, asterisk), limits, pace, watch, alarms, calls, nodes)
+    running = asyncio.create_task(placing.run(asyncio.Event()))
+    await asyncio.sleep(seconds)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    return asterisk.placed
+
+
+async def test_a_full_queue_is_taken_as_fast_as_the_pace_allows() -> None:
+    placed = await _placed_within(1.5, Queue(), rate=20)
+
+    assert 20 <= placed <= 32, "1 at once and 20 a second; waiting for the poll it was 4 a second"
+
+
+async def test_a_queue_never_exceeds_the_lines() -> None:
+    assert await _placed_within(0.5, Queue(), rate=100, lines=5) == 5
+
+
+async def test_an_empty_queue_is_asked_by_the_poll_only() -> None:
+    queue = Queue(calls=0)
+
+    await _placed_within(0.5, queue, rate=100)
+
+    assert queue.asked == 1
