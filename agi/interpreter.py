@@ -13,6 +13,8 @@ from ivr.steps import Answer, Ask, AskNumber, Conversation, Next, Report, Say, S
 log = logging.getLogger("careline.agi")
 
 _ANY_KEY = "0123456789*#"
+_WRONG_KEYS = 5
+"""So many in one question are no answer any more: a pocket, a child, a machine."""
 
 Resolve = Callable[[Sequence[Part]], list[str]]
 Commit = Callable[[Event, str], Verdict]
@@ -58,15 +60,19 @@ class Interpreter:
                 return self._commit(event, keys)
 
     def _ask(self, step: Ask) -> str | None:
+        """A wrong key shows that somebody is there: it costs no try, only patience."""
         parts = step.parts
-        for attempt in range(step.tries):
+        silent = wrong = 0
+        while silent < step.tries and wrong < _WRONG_KEYS:
             key = self._session.play_all(self._resolve(parts), _ANY_KEY) or self._session.wait_key(step.seconds)
             if key is not None:
                 self.keys += key
                 if key in step.keys:
                     return key
-            if attempt + 1 < step.tries:
-                parts = (Prompt("no_key" if key is None else "wrong_key"), *(step.again or step.parts))
+                wrong += 1
+            else:
+                silent += 1
+            parts = (Prompt("no_key" if key is None else "wrong_key"), *(step.again or step.parts))
         return None
 
     def _number(self, step: AskNumber) -> int | None:

@@ -48,6 +48,8 @@ class ContactsPlan(_Part):
     parallel: Annotated[int, Field(ge=1, le=5)] = 1
     calls_in_a_row: Annotated[int, Field(ge=1, le=3)] = 1
     """2 passes do-not-disturb: the same phone twice within three minutes."""
+    patience_seconds: Delay = 25
+    """Picked up, and no key for so long: perhaps a machine. The next contact is called beside it."""
     again_after_seconds: Delay = 300
     """Everyone tried: a new set of rounds begins after this, while the duty phone rings."""
 
@@ -121,7 +123,7 @@ class Plan(_Part):
         return _scaled(self, factor)
 
 
-_NEVER_SCALED = {"talk_seconds", "follow_up_seconds", "head_start_seconds"}
+_NEVER_SCALED = {"talk_seconds", "patience_seconds", "follow_up_seconds", "head_start_seconds"}
 _Any = TypeVar("_Any", bound=_Part)
 
 

@@ -22,7 +22,8 @@ class Say:
 class Ask:
     """Say it and wait for one of the keys; a wrong key or none is asked again. Answer: the key, or None.
 
-    Every key interrupts what is being said. `again` is said instead of `parts` from the second try on.
+    Every key interrupts what is being said. `again` is said instead of `parts` from the second try on. `tries`: how
+    often silence is asked again; wrong keys do not count.
     """
 
     parts: tuple[Part, ...]

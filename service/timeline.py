@@ -60,7 +60,7 @@ _WAKE = {
     "arrival": ("询问是否到达", "time to ask about the arrival"),
     "follow_up": ("应当回访", "a follow-up is due"),
 }
-_QUIET_WAKES = ("contact_next", "watchdog", "tell")
+_QUIET_WAKES = ("contact_next", "patience", "watchdog", "tell")
 _STAFF = {
     "take": ("接手", "takes the alarm"),
     "arrived": ("记录到达", "records an arrival"),

@@ -130,7 +130,7 @@ def _wake_due(turn: Turn, event: WakeDue) -> None:
                 _begin(turn)
         case "elder_again":
             elder.call(turn)
-        case "contact_next":
+        case "contact_next" | "patience":
             contacts.advance(turn)
         case "contacts_again":
             contacts.start(turn)
@@ -190,6 +190,8 @@ def _leg_becomes(turn: Turn, call_id: UUID, state: Any) -> None:
     if leg is not None and _ORDER.index(state) > _ORDER.index(leg.state):
         leg.state = state
         leg.since = turn.now
+        if state == "answered" and leg.purpose is Purpose.CONFIRM:
+            contacts.answered(turn, call_id)
 
 
 def _call_ended(turn: Turn, event: CallEnded) -> None:
@@ -200,6 +202,7 @@ def _leg_over(turn: Turn, call_id: UUID, outcome: CallOutcome) -> None:
     leg = turn.alarm.legs.pop(call_id, None)
     if leg is None:
         return
+    turn.unwake(f"patience:{call_id}")
     if leg.purpose is Purpose.WITHDRAWN and turn.alarm.phase is not Phase.CLOSED:
         ending.told(turn, leg.who, answered=leg.state == "answered")
     if not turn.alarm.open:
@@ -242,6 +245,8 @@ def _called_in(turn: Turn, event: CalledIn) -> None:
         state="answered",
         since=turn.now,
     )
+    if purpose is Purpose.CONFIRM:
+        contacts.answered(turn, event.call_id)
     for call_id in ours:
         _leg_over(turn, call_id, CallOutcome.CANCELLED)
     turn.unwake(f"tell:{event.who}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from alarm_core.alarm import Leg
 from alarm_core.commands import Party, Purpose
 from alarm_core.events import CallOutcome, Helper
@@ -12,6 +14,7 @@ _NOT_THROUGH = (CallOutcome.FAILED,)
 _NOT_TRIED = (CallOutcome.ENGAGED, CallOutcome.LOST)
 """The phone was taken by another alarm, or the call was lost by a fault of ours: the contact was not asked."""
 _TRUNK_PAUSE_FACTOR = 2.0
+_PATIENCE = "patience:"
 
 
 def start(turn: Turn) -> None:
@@ -29,6 +32,7 @@ def stop(turn: Turn) -> None:
     """Somebody goes or has it: nobody else is called. Who is listening just now is told so by the conversation."""
     turn.alarm.contacts.state = "stopped"
     turn.unwake("contact_next", "contacts_again")
+    turn.unwake(*(name for name in turn.alarm.wakes if name.startswith(_PATIENCE)))
     turn.stop_ringing(Purpose.CONFIRM)
 
 
@@ -58,8 +62,14 @@ def advance(turn: Turn) -> None:
                     ring_seconds=plan.ring_seconds,
                     if_engaged="skip",
                 )
-        elif _under_way(turn) or not _next_round(turn):
+        elif _talking(turn) or not _next_round(turn):
             return
+
+
+def answered(turn: Turn, call_id: UUID) -> None:
+    """Somebody or something picked up: without a key in time the next contact has the turn as well."""
+    if turn.alarm.contacts.state == "calling":
+        turn.wake(f"{_PATIENCE}{call_id}", turn.plan.contacts.patience_seconds)
 
 
 def ended(turn: Turn, leg: Leg, outcome: CallOutcome) -> None:
@@ -129,8 +139,13 @@ def _still_rings(turn: Turn, contact: Helper) -> bool:
     )
 
 
+def _talking(turn: Turn) -> list[tuple[UUID, Leg]]:
+    return [(call_id, leg) for call_id, leg in turn.legs(Purpose.CONFIRM).items() if leg.state != "waiting"]
+
+
 def _under_way(turn: Turn) -> int:
-    return sum(leg.state != "waiting" for leg in turn.legs(Purpose.CONFIRM).values())
+    """Calls that the next contact waits for: not those that were answered and try our patience."""
+    return sum(leg.state != "answered" or f"{_PATIENCE}{key}" in turn.alarm.wakes for key, leg in _talking(turn))
 
 
 def _may_be_called(turn: Turn, contact: Helper) -> bool:

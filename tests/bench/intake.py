@@ -37,7 +37,7 @@ FROM signal, (SELECT max({at}) AS last FROM signal) AS newest WHERE {at} > %s GR
 
 
 async def measure(rig: Rig, *, quick: bool) -> Figure:
-    rounds, count = (1, 3000) if quick else (3, 6000)
+    rounds, count = (1, 2000) if quick else (3, 6000)
     bare_url = await asyncio.to_thread(rig.bare_database, "intake_bare")
     database = await rig.database("intake")
     devices = await people(database, _DEVICES, phone="nobody")

@@ -31,7 +31,7 @@ WHERE type = 'wake' AND state = 'done' AND due_at > %s
 
 
 async def measure(rig: Rig, *, quick: bool) -> Figure:
-    rounds, seconds = (1, 8.0) if quick else (3, 10.0)
+    rounds, seconds = (1, 6.0) if quick else (3, 10.0)
     database = await rig.database("lateness")
     bare_url = await asyncio.to_thread(rig.bare_database, "lateness_bare")
     child = rig.careline(database, [Role.WORKER], trunk="sink")

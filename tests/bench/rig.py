@@ -27,7 +27,7 @@ from alarm_core.store.database import Database
 from ami.link import AmiAddress
 from dialplan import network, node
 from dialplan.node import Trunk
-from ivr.speech import publish
+from ivr.speech import EspeakEngine, Speech, publish
 from service.app import Role
 from service.runtime.place import Place
 from service.runtime.ports import RTP_PORTS, free_ports
@@ -39,6 +39,9 @@ from tests.bench.sink import Sink
 
 SERVICE_NUMBER = "4008001234"
 NODE = "node-1"
+NAME, WAY_IN = "王桂兰", "钥匙在门卫"
+_STREET, _ROOM = "虹桥路", "301"
+ADDRESS = _STREET + _ROOM
 # A phone that presses 1, then says: 15 minutes. Every number of the network behaves so.
 _PHONE = "answer,wait:1,press:1,wait:1,press:15#,wait:60,hangup"
 # Alarms that were measured stay quiet: no wake of theirs falls into the next measurement.
@@ -159,6 +162,14 @@ class Rig:
         endpoints = Endpoints(database.url, self.mqtt_url, self.ami, self._place.home("sounds"), ())
         return Child(careline, settings, endpoints, self._place, (self.trunks[trunk],), tuple(roles))
 
+    async def render(self, *texts: str) -> None:
+        """Have these spoken texts ready on the node."""
+        espeak = self._place.command("/usr/bin/espeak-ng", user=self._place.user("asterisk"))
+        speech = Speech(EspeakEngine(tuple(espeak)), self._place.home("sounds"), patience=10.0)
+        for text in texts:
+            if await speech.ensure(text) is None:
+                raise RuntimeError("espeak-ng of the private root does not speak")
+
     def mqtt(self, name: str) -> paho.Client:
         """A connected publisher whose thread runs; `disconnect` and `loop_stop` end it."""
         client = paho.Client(CallbackAPIVersion.VERSION2, client_id=name)
@@ -201,7 +212,7 @@ async def people(
         statements: list[tuple[str, Any]] = [
             (
                 "INSERT INTO elder (id, reference, name, risk, street, room, way_in, plan) "
-                "SELECT id, id::text, '王桂兰', 'medium', '虹桥路', '301', '钥匙在门卫', plan "
+                f"SELECT id, id::text, '{NAME}', 'medium', '{_STREET}', '{_ROOM}', '{WAY_IN}', plan "
                 "FROM unnest(%s::uuid[], %s::jsonb[]) AS n (id, plan)",
                 ([p.elder for p in made], [json.dumps(plan) for plan in own]),
             ),

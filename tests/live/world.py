@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,11 +20,13 @@ import paho.mqtt.publish
 from paho.mqtt import MQTTException
 
 from alarm_core.alarm import Alarm
+from alarm_core.events import StaffEntry
 from alarm_core.people import ContactFields, ElderFields, NewDevice
 from alarm_core.planbook import PlanBook
 from alarm_core.store.alarms import Alarms, replayed
 from alarm_core.store.database import AWAY, Database
 from alarm_core.store.people import People
+from alarm_core.store.record import Happening
 from ami.link import Link
 from dialplan.network import call_in, check_script
 from dialplan.phones import PhoneLog
@@ -175,18 +177,23 @@ class World:
 
         await self.until(sent, "the broker to take a signal")
 
+    async def signals(self, devices: Iterable[str], *, kind: str) -> None:
+        """One alarm of each device, as fast as the broker takes them."""
+        now = datetime.now(UTC).isoformat()
+        messages: list[Any] = [
+            (
+                f"careline/v1/devices/{device}/signal",
+                json.dumps({"id": uuid.uuid4().hex, "kind": kind, "at": now, "state": "alarm"}).encode(),
+                1,
+                False,
+            )
+            for device in devices
+        ]
+        await asyncio.to_thread(paho.mqtt.publish.multiple, messages, **self._broker())
+
     async def publish(self, topic: str, payload: bytes) -> None:
         """QoS 1; returns when the broker has it."""
-        url = urlsplit(self.servers.endpoints.mqtt_url)
-        await asyncio.to_thread(
-            paho.mqtt.publish.single,
-            topic,
-            payload,
-            qos=1,
-            hostname=url.hostname or "",
-            port=url.port or 0,
-            auth={"username": unquote(url.username or ""), "password": unquote(url.password or "")},
-        )
+        await asyncio.to_thread(paho.mqtt.publish.single, topic, payload, qos=1, **self._broker())
 
     async def script(self, number: str, *steps: str) -> None:
         """What the phone does: one script for all calls, or several for the first, the second … call."""
@@ -196,6 +203,15 @@ class World:
                 await link.db_put("script", number, check_script(steps[0]))
             for index, step in enumerate(steps, 1):
                 await link.db_put(f"script/{number}", str(index), check_script(step))
+        finally:
+            await link.close()
+
+    async def script_all(self, numbers: Iterable[str], steps: str) -> None:
+        """One script for many phones."""
+        link = await Link.open(self.servers.network_ami, lambda event: None)
+        try:
+            for number in numbers:
+                await link.db_put("script", number, check_script(steps))
         finally:
             await link.close()
 
@@ -215,6 +231,21 @@ class World:
             return all(call.ended_at for call in self.phones.calls(number))
 
         await self.until(idle, "the phone to be put down")
+
+    async def until_calls(self, number: str, count: int) -> None:
+        """Until the phone has had so many calls, its own included."""
+
+        async def enough() -> bool:
+            return len(self.phones.calls(number)) >= count
+
+        await self.until(enough, f"call {count} at a phone")
+
+    async def staff_resolves(self, home: Home) -> None:
+        """A person of the service ends the elder's alarm."""
+        alarm = await self.alarm_of(home)
+        assert alarm is not None
+        event = StaffEntry(action="resolve", by="tests")
+        await self.alarms.apply(alarm.id, Happening(event, "staff:tests", None))
 
     async def alarm_of(self, home: Home) -> Alarm | None:
         """The elder's latest alarm."""
@@ -283,6 +314,11 @@ class World:
             assert near, f"a call that the phone {call.number} had is not in the record"
         for (alarm_id,) in await self.rows("SELECT id FROM alarm"):
             assert replayed(alarm_id, await self.alarms.history(alarm_id)) == await self.alarms.load(alarm_id)
+
+    def _broker(self) -> Any:
+        url = urlsplit(self.servers.endpoints.mqtt_url)
+        login = {"username": unquote(url.username or ""), "password": unquote(url.password or "")}
+        return {"hostname": url.hostname or "", "port": url.port or 0, "auth": login}
 
     def _number(self, behaviour: str | None) -> str | None:
         if not behaviour or len(behaviour) > 2:

@@ -247,10 +247,33 @@ def test_a_contact_calls_back_and_the_call_of_ours_is_taken_back(tell: Tell) -> 
     story.contact(1).calls_in()
     assert story.world.hung_up == [ours.id]
     assert [leg.purpose for leg in story.alarm.legs.values()] == [Purpose.CONFIRM]
-    story.wait(seconds=30)
+    story.wait(seconds=20)
     story.expects_no_call_to(story.contact(2))
     story.contact(1).presses("going", minutes=5)
     story.expects_silence(minutes=5)
+
+
+def test_who_picks_up_and_presses_nothing_does_not_keep_the_next_contact_waiting(tell: Tell) -> None:
+    """A voicemail may listen for minutes; a person who takes long can still say yes."""
+    story = alerting(tell)
+    story.contact(1).answers()
+    story.wait(seconds=20)
+    story.expects_no_call_to(story.contact(2))
+    story.wait(seconds=10)
+    story.contact(2).rings()
+    story.contact(1).presses("going", minutes=5)
+    assert story.contact(1).who in story.alarm.helpers
+    assert story.world.hung_up
+
+
+def test_nobody_is_called_a_second_time_while_the_last_contacts_voicemail_listens(tell: Tell) -> None:
+    story = alerting(tell)
+    last = len(story.alarm.brief.contacts)
+    for place in range(1, last):
+        story.contact(place).is_busy()
+    story.contact(last).answers()
+    story.wait(seconds=60)
+    story.expects_no_call_to(story.contact(1))
 
 
 def test_a_contact_calls_back_while_our_call_speaks_to_the_voicemail(tell: Tell) -> None:
