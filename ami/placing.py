@@ -118,6 +118,10 @@ class Placing:
         if call.taken_back:
             self._watch.ended(call, CallOutcome.CANCELLED, None)
             return
+        if not (place.number.isascii() and place.number.isdecimal()):
+            log.error("call %s: what stands in the record is no number", place.call_id)
+            self._watch.ended(call, CallOutcome.INVALID, None)
+            return
         if not self._nodes.held:
             return  # whoever holds the lease now finds out that this call was never sent
         try:

@@ -22,6 +22,10 @@ _CHECKS = {
 }
 
 
+# Live tests mostly wait; each file has servers of its own.
+_SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile")
+
+
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--unit", is_flag=True, help="Only what needs no server.")
 @click.argument("pytest_arguments", nargs=-1, type=click.UNPROCESSED)
@@ -34,7 +38,7 @@ def test(unit: bool, pytest_arguments: tuple[str, ...]) -> None:
             ensure_root(state_folder(), lambda message: click.echo(message, err=True))
         except PrivateRuntimeError as error:
             raise click.ClickException(str(error)) from error
-    if not _passes("tests", ("pytest", *(pytest_arguments or places))):
+    if not _passes("tests", ("pytest", *(pytest_arguments or (*_SIDE_BY_SIDE, *places)))):
         failed.append("tests")
     if failed:
         raise click.ClickException(f"not passed: {', '.join(failed)}")

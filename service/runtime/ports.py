@@ -11,8 +11,8 @@ from typing import Literal, Self
 
 from service.runtime.errors import PrivateRuntimeError
 
-RTP_PORTS = 1000
-"""How many UDP ports an Asterisk's sound takes, from its `rtp` port on."""
+RTP_PORTS = 400
+"""How many UDP ports an Asterisk's sound takes, from its `rtp` port on: two a call."""
 
 
 @dataclass(frozen=True)

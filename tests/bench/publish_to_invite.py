@@ -27,7 +27,7 @@ _WARM_UP = 30
 
 
 async def measure(rig: Rig, *, quick: bool) -> Figure:
-    count = 80 if quick else 500
+    count = 60 if quick else 500
     database = await rig.database("invite")
     bare_url = await asyncio.to_thread(rig.bare_database, "invite_bare")
     roles = [Role.INGEST, Role.AGI, Role.AMI, Role.WORKER]

@@ -99,3 +99,28 @@ async def test_alarms_reach_their_end_whatever_is_killed(killed: World, victims:
     outcomes = [alarm.outcome for home in homes if (alarm := await world.alarm_of(home))]
     assert outcomes.count("helped") >= len(homes) - 1
     await world.check_record()
+
+
+async def test_two_of_each_share_the_work_and_one_takes_over(killed: World) -> None:
+    world = killed
+    await world.until(world.ready, "the service to be ready")
+    await world.run("worker", name="worker 2")
+    await world.run("ami", name="ami 2")
+    first = [await _home(world, PLAN) for _ in range(3)]
+    for home in first:
+        await world.signal(home.device)
+    await asyncio.sleep(3)
+
+    ((driver,),) = await world.rows("SELECT owner FROM node")
+    await world.kill("ami")  # it drives: the second one only stands by
+    then = [await _home(world, PLAN) for _ in range(3)]
+    for home in then:
+        await world.signal(home.device)
+    for home in (*first, *then):
+        alarm = await world.until_alarm(home, _over, "the alarm to end", 60)
+        assert alarm.outcome == "helped"
+    ((successor,),) = await world.rows("SELECT owner FROM node")
+    assert successor != driver
+    done_twice = "SELECT key FROM event WHERE type IN ('wake_due', 'call_placed') GROUP BY key HAVING count(*) > 1"
+    assert await world.rows(done_twice) == []
+    await world.check_record()

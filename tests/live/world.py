@@ -29,7 +29,7 @@ from alarm_core.store.people import People
 from alarm_core.store.record import Happening
 from ami.link import Link
 from dialplan.network import call_in, check_script
-from dialplan.phones import PhoneLog
+from dialplan.phones import PhoneCall, PhoneLog
 from service.app import Role
 from service.runtime.ports import free_ports, setting
 from service.servers import PlayedNetwork, Servers
@@ -114,11 +114,11 @@ class World:
         held = await self.rows("SELECT 1 FROM node WHERE lease_until > clock_timestamp()")
         return bool(held)
 
-    async def run(self, role: str) -> None:
-        """Start (again) the process of a role."""
+    async def run(self, role: str, *, name: str = "") -> None:
+        """Start (again) the process of a role. `name`: of a second process of it."""
         options = [part for name in role.split("+") for part in ("--role", name)]
         log = (self.settings.state / "logs" / f"{self.settings.instance}-{role[:20]}.log").open("ab")
-        self._processes[role] = await asyncio.create_subprocess_exec(
+        self._processes[name or role] = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "service", "serve", *options), env=self._environment(), stdout=log, stderr=log
         )
         log.close()
@@ -247,6 +247,18 @@ class World:
         event = StaffEntry(action="resolve", by="tests")
         await self.alarms.apply(alarm.id, Happening(event, "staff:tests", None))
 
+    async def end_all(self) -> None:
+        """Staff end every alarm; returns when no call is left."""
+        sql = "SELECT id FROM alarm WHERE phase IN ('received', 'verifying', 'alerting', 'attended')"
+        for (alarm_id,) in await self.rows(sql):
+            event = StaffEntry(action="resolve", by="tests")
+            await self.alarms.apply(alarm_id, Happening(event, "staff:tests", None))
+
+        async def quiet() -> bool:
+            return not await self.rows("SELECT 1 FROM call WHERE ended_at IS NULL")
+
+        await self.until(quiet, "the last calls to end")
+
     async def alarm_of(self, home: Home) -> Alarm | None:
         """The elder's latest alarm."""
         sql = "SELECT id FROM alarm WHERE elder_id = %s ORDER BY opened_at DESC LIMIT 1"
@@ -307,9 +319,10 @@ class World:
         recorded = await self.rows(
             "SELECT number, extract(epoch FROM placed_at)::float8 FROM call WHERE direction = 'out'"
         )
+        led = [call for call in self.phones.calls() if call.events[0] == "dial"]
         for call in self.phones.calls():
-            if call.events[0] == "dial":
-                continue
+            if call in led or (call.number in self.settings.duty_phones and _led_there(call, led)):
+                continue  # what the dialplan places by itself is not in the record
             near = [at for number, at in recorded if number == call.number and abs(at - call.began_at) < 5]
             assert near, f"a call that the phone {call.number} had is not in the record"
         for (alarm_id,) in await self.rows("SELECT id FROM alarm"):
@@ -345,3 +358,8 @@ class World:
             "CARELINE_TRUNK_MAX_CHANNELS": str(settings.node_max_channels),
             "CARELINE_TRUNK_CALLS_PER_SECOND": str(settings.node_calls_per_second),
         }
+
+
+def _led_there(call: PhoneCall, calls_in: Iterable[PhoneCall]) -> bool:
+    """Whether somebody was calling in when it began: an unknown caller, or one who found the service away."""
+    return any(one.began_at <= call.began_at <= (one.ended_at or call.began_at) for one in calls_in)

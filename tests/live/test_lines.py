@@ -1,11 +1,11 @@
-"""Far more alarms than lines: the urgent ones first, never more than the lines, nobody forgotten."""
+"""Lines are scarce, or gone: the urgent calls first, never more than the lines, nobody forgotten."""
 
 from __future__ import annotations
 
 import time
 import uuid
 from collections.abc import AsyncIterator
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ import pytest_asyncio
 from alarm_core.people import ContactFields, ElderFields, NewDevice
 from alarm_core.planbook import PlanBook
 from alarm_core.store.people import People
-from tests.live.world import World
+from tests.live.world import DUTY, World
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
 
@@ -86,3 +86,48 @@ async def test_three_hundred_alarms_on_ten_lines(crowded: World) -> None:
     assert max(used) <= LINES
     assert {call.number for call in world.phones.calls()} == set(numbers.values())
     await world.check_record()
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def outside(state: Path) -> AsyncIterator[World]:
+    """A world whose telephone network breaks."""
+    world = World(state)
+    await world.start()
+    yield world
+    await world.stop()
+
+
+GOES = "ring:1,answer,wait:3,press:1,wait:3,press:15#,wait:1,hangup"
+
+
+async def test_a_trunk_that_rejects_everything_uses_up_no_round(outside: World) -> None:
+    world = outside
+    home = await world.home("01", "01", phone="08")
+    await world.script_all([*home.contacts, DUTY], "refuse:503")
+    await world.signal(home.device)
+
+    # Contacts and duty phone are tried again and again, more and more slowly, and the round does not move.
+    await world.until_calls(home.contacts[1], 2)
+    await world.until_calls(DUTY, 1)
+    alarm = await world.alarm_of(home)
+    assert alarm is not None
+    assert (alarm.contacts.round, alarm.contacts.state, alarm.duty.state) == (1, "calling", "calling")
+    tried = [call.began_at for call in world.phones.calls() if call.number in home.contacts]
+    pauses = [after - before for before, after in pairwise(tried)]
+    assert pauses == sorted(pauses)
+
+    # The network is well again: so is the alarm, without anybody's doing.
+    await world.script_all(home.contacts, GOES)
+    await world.until_alarm(home, lambda a: a.helpers, "somebody to go", 40)
+    await world.end_all()
+    await world.check_record()
+
+
+async def test_a_network_that_is_gone_comes_back(outside: World) -> None:
+    world = outside
+    home = await world.home("01", phone="")
+    await world.kill("network")
+    await world.signal(home.device)
+    alarm = await world.until_alarm(home, lambda a: a.helpers, "somebody to go", 60)
+    assert alarm.contacts.round == 1
+    await world.end_all()
