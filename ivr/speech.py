@@ -53,6 +53,8 @@ class EspeakEngine:
             async with asyncio.timeout(self._seconds):
                 # The text goes in by stdin: no shell and no option of espeak-ng can be reached by it.
                 sound, complaint = await process.communicate(digit_by_digit(text).encode())
+        except RuntimeError as error:  # uvloop's word for a stdin that is closed already
+            raise SpeechError("espeak-ng ended before it took the text") from error
         except TimeoutError as error:
             raise SpeechError(f"espeak-ng took longer than {self._seconds:g} s") from error
         finally:
