@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from alarm_core.numbers import dialable
-from service.runtime.ports import RTP_PORTS, Ports
+from service.runtime.ports import Ports
 
 
 class TrunkSettings(BaseSettings):
@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     token_secret: SecretStr | None = None
 
     node: str = "node-1"
-    node_max_channels: Annotated[int, Field(ge=1, le=RTP_PORTS // 2 - 10)] = 60
+    node_max_channels: Annotated[int, Field(ge=1)] = 60
     node_calls_per_second: Annotated[float, Field(gt=0)] = 15.0
     lease_seconds: Annotated[float, Field(gt=0.5, le=60)] = 5.0
 

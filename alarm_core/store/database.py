@@ -52,10 +52,10 @@ class Database:
             self.url,
             pool_size=pool_size,
             max_overflow=10,
-            pool_pre_ping=False,
             pool_use_lifo=True,
             json_serializer=_dumps,
-            connect_args={"prepare_threshold": 0},
+            hide_parameters=True,  # personal data stays out of errors
+            connect_args={"prepare_threshold": 0, "options": "-c plan_cache_mode=force_generic_plan"},
         )
 
     @property
