@@ -28,16 +28,12 @@ from alarm_core.signal import Incoming
 from ingest.memory import MemoryIntake
 from ingest.mqtt import MqttSource
 from ingest.mqtt_settings import MqttSettings
+from service.runtime.__main__ import state_folder
 
-REPOSITORY = Path(__file__).parents[2]
-ROOT = REPOSITORY / ".careline" / "root"
+ROOT = state_folder() / "root"
 TOPIC = "careline/v1/devices/smoke-1/signal"
 Version = Literal["5", "3.1.1"]
 BOTH = pytest.mark.parametrize("version", ["5", "3.1.1"])
-
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not (ROOT / "usr/sbin/mosquitto").exists(), reason="needs root and the private root"
-)
 
 CONFIGURATION = """
 user root
@@ -229,6 +225,7 @@ import asyncio, sys
 from ingest.memory import MemoryIntake
 from ingest.mqtt import MqttSource
 from ingest.mqtt_settings import MqttSettings
+from service.runtime.__main__ import state_folder
 
 class Never(MemoryIntake):
     async def take(self, batch):
@@ -248,7 +245,7 @@ async def test_a_consumer_killed_before_the_commit_leaves_everything_to_the_next
     await asyncio.to_thread(broker.publish, [alarm(str(number)) for number in range(40)])
     url = f"mqtt://127.0.0.1:{broker.port}?version={version}"
     consumer = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", CONSUMER, url, stdout=asyncio.subprocess.PIPE, cwd=REPOSITORY
+        sys.executable, "-c", CONSUMER, url, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
     )
     assert consumer.stdout is not None
     assert (await asyncio.wait_for(consumer.stdout.readline(), 20)).startswith(b"took")

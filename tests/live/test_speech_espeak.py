@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import array
 import asyncio
-import os
 import time
 import wave
 from pathlib import Path
@@ -13,14 +12,9 @@ import pytest
 
 from ivr.sounds import Spoken, plain, sound_name, telephone_fault
 from ivr.speech import EspeakEngine, Speech
+from service.runtime.__main__ import state_folder
 
-STATE = Path(os.environ.get("CARELINE_STATE", Path(__file__).parents[2] / ".careline"))
-ROOT = STATE / "root"
-
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "usr/bin/espeak-ng").exists() or os.geteuid() != 0,
-    reason="wants the private root (./careline setup) and the right to chroot into it",
-)
+ROOT = state_folder() / "root"
 
 
 @pytest.fixture
