@@ -13,6 +13,8 @@ from uuid import UUID
 from pydantic import BaseModel, JsonValue, PlainSerializer, WithJsonSchema
 
 from alarm_core.alarm import Outcome, Phase
+from alarm_core.commands import Purpose
+from alarm_core.events import CallOutcome
 from alarm_core.numbers import masked
 
 Moment = Annotated[
@@ -126,9 +128,13 @@ def shown(data: Any, name: str = "") -> Any:
     return data
 
 
-def call_outcome(reply: str | None, network: str | None) -> str | None:
-    """What became of a call, in one word: the person's reply counts before the network's."""
-    if reply == "none":
+def call_outcome(reply: str | None, network: str | None, purpose: str) -> str | None:
+    """What became of a call, in one word: the person's reply counts before the network's.
+
+    Answered and over without a key is `no_key`, whether it was heard out or not, except where nothing was asked.
+    """
+    asked = purpose != Purpose.WITHDRAWN
+    if reply == "none" or (reply is None and network == CallOutcome.COMPLETED and asked):
         return "no_key"
     return reply or network
 

@@ -206,7 +206,7 @@ def _call(row: Any) -> CallDocument:
         {
             **same,
             "number_masked": masked(row["number"]),
-            "outcome": call_outcome(row["reply"], row["outcome"]),
+            "outcome": call_outcome(row["reply"], row["outcome"], row["purpose"]),
             "network": row["outcome"],
         }
     )

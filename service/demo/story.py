@@ -147,7 +147,7 @@ def faults(document: dict[str, Any]) -> list[str]:
     """Where the alarm's record differs from the story; empty when the alarm got there through those calls."""
     calls = document["calls"]
     out = [call for call in calls if call["direction"] == "out"]
-    wanted = [("elder", "no_answer"), ("contact", "busy"), ("contact", None), ("contact", "going")]
+    wanted = [("elder", "no_answer"), ("contact", "busy"), ("contact", "no_key"), ("contact", "going")]
     found = []
     if document["outcome"] != "helped":
         found.append(f"the alarm ended as {document['outcome']!r}, not as 'helped'")
@@ -155,7 +155,7 @@ def faults(document: dict[str, Any]) -> list[str]:
         found.append(f"the calls went to {[call['party'] for call in out]}")
     else:
         for call, (party, outcome) in zip(out, wanted, strict=True):
-            if outcome is not None and call["outcome"] != outcome:
+            if call["outcome"] != outcome:
                 found.append(f"the call to {party} ended as {call['outcome']!r}, not as {outcome!r}")
         voicemail = out[2]
         if voicemail["answered_at"] is None or voicemail["keys"]:

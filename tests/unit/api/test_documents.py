@@ -34,13 +34,17 @@ def test_numbers_are_masked_wherever_an_event_holds_them() -> None:
         ("none", "completed", "no_key"),
         ("silent", "completed", "silent"),
         (None, "busy", "busy"),
-        (None, "completed", "completed"),
+        (None, "completed", "no_key"),
         ("going", None, "going"),
         (None, None, None),
     ],
 )
 def test_a_calls_outcome_in_one_word(reply: str | None, network: str | None, outcome: str | None) -> None:
-    assert call_outcome(reply, network) == outcome
+    assert call_outcome(reply, network, "confirm") == outcome
+
+
+def test_who_is_only_told_something_is_not_asked_for_a_key() -> None:
+    assert call_outcome(None, "completed", "withdrawn") == "completed"
 
 
 def test_a_payload_is_shown_without_what_moves_the_cursor() -> None:
