@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from urllib.parse import parse_qs, urlsplit
-from uuid import NAMESPACE_OID, UUID, uuid5
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 from agi.interpreter import Interpreter
 from agi.session import CallerGone, Session
@@ -86,13 +86,12 @@ class Doors:
     def _converse(self, session: Session, guest: _Guest) -> None:
         returned = session.get("CARELINE_RETURNED") == "1"
         call = _call(guest, returned=returned)
-        serial = 0
+        talk, serial = uuid4().hex[:12], 0  # a call may be led back into its conversation: that is another one
 
         def commit(event: Event, keys: str) -> Verdict:
             nonlocal serial
             serial += 1
-            # The time keeps the second round of a conversation that was taken up again apart from the first.
-            key = f"{event.type}:{call.id}:{serial}:{int(time.time())}"
+            key = f"{event.type}:{call.id}:{talk}:{serial}"
             return self._wait(lambda: self._report(guest, Happening(event, "conversation", key), keys))
 
         interpreter = Interpreter(session, self._resolve, commit)

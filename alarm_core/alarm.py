@@ -99,6 +99,8 @@ class Alarm(_State):
     duty: DutyLine = DutyLine()
     wakes: dict[str, str] = {}
     last_signal_at: datetime
+    danger_at: datetime | None = None
+    """When `device_id` last spoke of the danger, by its own clock: an all-clear from before that ends nothing."""
 
     @property
     def open(self) -> bool:

@@ -11,6 +11,9 @@ from uuid import UUID
 
 from pydantic import JsonValue
 
+SWEEP = "sweep"
+"""Source of signals that we make ourselves for a silent device: they are no sign of life, and their time is ours."""
+
 
 class SignalState(StrEnum):
     """What a signal says about its device's condition."""

@@ -28,12 +28,14 @@ from alarm_core.events import (
     Opened,
     SignalCleared,
     SignalJoined,
+    SignalRef,
     Situation,
     StaffEntry,
     WakeDue,
 )
 from alarm_core.rules import contacts, duty, elder, ending, helpers
 from alarm_core.rules.turn import Decision, Turn
+from alarm_core.signal import SWEEP
 
 __all__ = ["Decision", "open_alarm", "rules"]
 
@@ -47,6 +49,7 @@ def open_alarm(alarm_id: UUID, event: Opened, now: datetime) -> Decision:
         opened_at=now,
         brief=event.brief,
         last_signal_at=now,
+        danger_at=_device_time(event.signal),
         seq=1,
     )
     turn = Turn(alarm, now)
@@ -96,6 +99,8 @@ def _signal_joined(turn: Turn, event: SignalJoined) -> None:
     """The more serious kind takes the lead, with its plan."""
     alarm = turn.alarm
     alarm.last_signal_at = turn.now
+    if event.signal.device_id == alarm.device_id:
+        alarm.danger_at = _device_time(event.signal) or alarm.danger_at
     if not alarm.open or event.plan.severity <= turn.plan.severity:
         return
     alarm.kind = event.plan.kind
@@ -114,8 +119,15 @@ def _signal_joined(turn: Turn, event: SignalJoined) -> None:
         duty.start(turn, "worse")
 
 
+def _device_time(signal: SignalRef) -> datetime | None:
+    return None if signal.source == SWEEP else signal.at
+
+
 def _signal_cleared(turn: Turn, event: SignalCleared) -> None:
     alarm = turn.alarm
+    same_device = event.signal.device_id == alarm.device_id
+    if same_device and alarm.danger_at is not None and event.signal.at < alarm.danger_at:
+        return  # sent before the danger, arrived after it
     nobody_moved = not alarm.helpers and alarm.elder.result != "help"
     if turn.plan.clear_ends and alarm.open and event.signal.kind == alarm.kind and nobody_moved:
         ending.resolve(turn, "cleared")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from alarm_core.signal import Signal, SignalState
+from alarm_core.signal import SWEEP, Signal, SignalState
 from alarm_core.store.database import Database
-from alarm_core.store.intake import SWEEP
 
 _OVERDUE = """
 SELECT id, coalesce(last_seen_at, created_at), clock_timestamp() FROM device

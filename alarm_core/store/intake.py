@@ -19,7 +19,7 @@ from alarm_core.events import Brief, Event, Helper, Opened, SignalCleared, Signa
 from alarm_core.plan import Plan
 from alarm_core.planbook import UNKNOWN_KIND, PlanBook, PlanError
 from alarm_core.rules import Decision, open_alarm
-from alarm_core.signal import Incoming, Receipt, Rejected, Signal, SignalState, Taken
+from alarm_core.signal import SWEEP, Incoming, Receipt, Rejected, Signal, SignalState, Taken
 from alarm_core.store import record
 from alarm_core.store.alarms import Alarms
 from alarm_core.store.database import Database, Statement, Transaction
@@ -27,8 +27,6 @@ from alarm_core.store.record import Happening, Logged
 
 LOW_BATTERY = 0.15
 _FUTURE, _PAST = timedelta(minutes=10), timedelta(hours=24)
-SWEEP = "sweep"
-"""Source of signals that we make ourselves for a silent device: they are no sign of life."""
 
 _INSERT_SIGNALS = """
 INSERT INTO signal (device_id, message_id, kind, state, at, source, value, battery)

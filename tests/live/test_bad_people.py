@@ -32,7 +32,7 @@ async def _wrong_number(world: World, home: Home, position: int, number: str) ->
 
 async def _outcomes(world: World, home: Home) -> list[tuple[str, str]]:
     """Numbers and outcomes of the alarm's calls to contacts, in order."""
-    sql = """SELECT number, outcome FROM call JOIN alarm ON alarm.id = alarm_id
+    sql = """SELECT number, call.outcome FROM call JOIN alarm ON alarm.id = alarm_id
              WHERE elder_id = %s AND party = 'contact' ORDER BY placed_at"""
     return [(number, outcome) for number, outcome in await world.rows(sql, (home.elder_id,))]
 
@@ -62,7 +62,7 @@ async def test_an_elder_without_a_phone_is_not_waited_for(world: World) -> None:
 
 
 @pytest.mark.parametrize("number", [*EMERGENCY, *NO_NUMBERS])
-def test_a_number_that_must_not_be_called_cannot_be_entered(number: str) -> None:
+async def test_a_number_that_must_not_be_called_cannot_be_entered(number: str) -> None:
     with pytest.raises(ValidationError):
         ContactFields(name="女儿", number=number)
     with pytest.raises(ValidationError):

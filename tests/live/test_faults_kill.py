@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -27,7 +28,9 @@ VICTIMS = {
 PACE = 0.08
 HELP = {"minute_seconds": 0.15 / PACE, "grace_seconds": 0.0, "pause_seconds": 1 / PACE, "report_seconds": 6 / PACE}
 """Fifteen minutes are two seconds; a helper is asked again after one."""
-PLAN = {
+Plan = dict[str, dict[str, Any]]
+
+PLAN: Plan = {
     "smoke": {
         "verify": {"ring_seconds": 1.5 / PACE},
         "contacts": {"rounds": 5, "ring_seconds": 4 / PACE},
@@ -35,13 +38,13 @@ PLAN = {
         "duty": {"check_seconds": 4 / PACE},
     }
 }
-UNHURRIED = {"smoke": {**PLAN["smoke"], "help": {"minute_seconds": 600}}}
+UNHURRIED: Plan = {"smoke": {**PLAN["smoke"], "help": {"minute_seconds": 600}}}
 """Nobody is asked for their arrival while the test runs: who goes must call in."""
 
 # The network gives up a phone that rings for long; a person hangs up when nobody speaks any more.
 ELDER = "ring:12,refuse:480"
 NEIGHBOUR = "ring:1,answer,wait:2,hangup"
-DAUGHTER = "ring:1,answer,wait:3,press:1,wait:3,press:15#,wait:15,hangup"
+DAUGHTER = "ring:1,answer,wait:3,press:1,wait:3,press:15#,wait:4,hangup"
 ARRIVED = "wait:3,press:1,wait:3,press:1,wait:20,hangup"
 
 
@@ -54,7 +57,7 @@ async def killed(state: Path) -> AsyncIterator[World]:
     await world.stop()
 
 
-async def _home(world: World, plan: dict[str, object]) -> Home:
+async def _home(world: World, plan: Plan) -> Home:
     """The elder does not pick up, the first contact's phone is busy, the second hangs up, the third goes."""
     home = await world.home("04", "07", "01", plan=plan)
     await world.script(home.phone, ELDER)
@@ -77,7 +80,7 @@ async def test_alarms_reach_their_end_whatever_is_killed(killed: World, victims:
 
     for home in before:  # at the kill each is elsewhere in its story
         await world.signal_until_taken(home.device)
-        await asyncio.sleep(1.3)
+        await asyncio.sleep(1.2)
     began = time.monotonic()
     for victim in victims:
         await world.kill(victim)
@@ -92,12 +95,11 @@ async def test_alarms_reach_their_end_whatever_is_killed(killed: World, victims:
     await world.until(world.ready, "the service to be ready again")
     await world.until_hung_up(caller.contacts[2])
     await world.phone_calls_in(caller.contacts[2], ARRIVED)
-    for home in homes:
-        alarm = await world.until_alarm(home, _over, "the alarm to end", 60)
-        assert alarm.outcome in ("helped", "handled")
+    ends = [(await world.until_alarm(home, _over, "the alarm to end", 60)).outcome for home in homes]
     print(f"\n{'+'.join(victims)}: the last alarm ended {time.monotonic() - began:.1f} s after the kill")
-    outcomes = [alarm.outcome for home in homes if (alarm := await world.alarm_of(home))]
-    assert outcomes.count("helped") >= len(homes) - 1
+    # By the contacts, with at most one that the duty phone took while everything was down.
+    assert set(ends) <= {"helped", "handled"}
+    assert ends.count("helped") >= len(homes) - 1
     await world.check_record()
 
 

@@ -123,11 +123,16 @@ async def test_a_trunk_that_rejects_everything_uses_up_no_round(outside: World) 
     await world.check_record()
 
 
-async def test_a_network_that_is_gone_comes_back(outside: World) -> None:
+async def test_a_network_that_answers_nothing_at_all_never_silences_an_alarm(outside: World) -> None:
     world = outside
     home = await world.home("01", phone="")
-    await world.kill("network")
-    await world.signal(home.device)
-    alarm = await world.until_alarm(home, lambda a: a.helpers, "somebody to go", 60)
-    assert alarm.contacts.round == 1
+    await world.script_all([*home.contacts, DUTY], GOES)
+    with world.frozen("network"):
+        await world.signal(home.device)
+        # A trunk that says nothing looks like a phone that nobody picks up: the contacts' rounds go by.
+        await world.until_alarm(home, lambda a: a.duty.state == "calling", "the duty phone's turn")
+        alarm = await world.until_alarm(home, lambda a: not a.legs, "that call to fail as well")
+        assert alarm.open
+        assert "duty_next" in alarm.wakes
+    await world.until_alarm(home, lambda a: a.helpers or a.duty.state == "taken", "a person to have it", 40)
     await world.end_all()

@@ -9,7 +9,8 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,6 +132,17 @@ class World:
         else:
             await self.servers.runtime.kill(victim)
 
+    @contextmanager
+    def frozen(self, server: str) -> Iterator[None]:
+        """The server takes packets and answers none, as if the line to it were cut."""
+        (pid,) = [status.pid for status in self.servers.runtime.status() if status.name == server]
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     async def home(
         self,
         *contacts: str | None,
@@ -180,16 +192,20 @@ class World:
     async def signals(self, devices: Iterable[str], *, kind: str) -> None:
         """One alarm of each device, as fast as the broker takes them."""
         now = datetime.now(UTC).isoformat()
-        messages: list[Any] = [
-            (
-                f"careline/v1/devices/{device}/signal",
-                json.dumps({"id": uuid.uuid4().hex, "kind": kind, "at": now, "state": "alarm"}).encode(),
-                1,
-                False,
-            )
-            for device in devices
-        ]
-        await asyncio.to_thread(paho.mqtt.publish.multiple, messages, **self._broker())
+        await self.publish_all(
+            [
+                (
+                    f"careline/v1/devices/{device}/signal",
+                    json.dumps({"id": uuid.uuid4().hex, "kind": kind, "at": now, "state": "alarm"}).encode(),
+                )
+                for device in devices
+            ]
+        )
+
+    async def publish_all(self, messages: Iterable[tuple[str, bytes]]) -> None:
+        """Topics and payloads, QoS 1, over one connection."""
+        all_of_them: list[Any] = [(topic, payload, 1, False) for topic, payload in messages]
+        await asyncio.to_thread(paho.mqtt.publish.multiple, all_of_them, **self._broker())
 
     async def publish(self, topic: str, payload: bytes) -> None:
         """QoS 1; returns when the broker has it."""
@@ -248,11 +264,10 @@ class World:
         await self.alarms.apply(alarm.id, Happening(event, "staff:tests", None))
 
     async def end_all(self) -> None:
-        """Staff end every alarm; returns when no call is left."""
-        sql = "SELECT id FROM alarm WHERE phase IN ('received', 'verifying', 'alerting', 'attended')"
-        for (alarm_id,) in await self.rows(sql):
-            event = StaffEntry(action="resolve", by="tests")
-            await self.alarms.apply(alarm_id, Happening(event, "staff:tests", None))
+        """Staff end and close every alarm; returns when no call is left."""
+        for (alarm_id,) in await self.rows("SELECT id FROM alarm WHERE phase <> 'closed'"):
+            done = [StaffEntry(action="resolve", by="tests"), StaffEntry(action="close", by="tests")]
+            await self.alarms.apply(alarm_id, *(Happening(event, "staff:tests", None) for event in done))
 
         async def quiet() -> bool:
             return not await self.rows("SELECT 1 FROM call WHERE ended_at IS NULL")
