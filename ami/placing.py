@@ -18,7 +18,7 @@ from ami.limits import NodeLimits
 from ami.link import AmiInvalid, AmiLost, AmiRefused, AmiTimeout, Link
 from ami.pace import Pace
 from ami.watch import Watch
-from dialplan.records import HANDLER
+from dialplan.records import HANDLER, PHONE_GROUP
 
 log = logging.getLogger("careline.ami")
 
@@ -93,6 +93,7 @@ class Placing:
             trunk=trunk,
             limit=room,
             lease_seconds=_CLAIM_LEASE_SECONDS,
+            taken=self._watch.led_to,
         )
         self._pace.spend(len(claimed))
         self._trunk_pace[trunk].spend(len(claimed))
@@ -132,7 +133,11 @@ class Placing:
                 caller_id=self._limits.caller_id,
                 timeout_ms=round(place.ring_seconds * 1000),
                 channel_id=place.key,
-                variables={"CARELINE_CALL": place.key, "CHANNEL(hangup_handler_push)": HANDLER},
+                variables={
+                    "CARELINE_CALL": place.key,
+                    "CHANNEL(hangup_handler_push)": HANDLER,
+                    PHONE_GROUP: place.number,
+                },
             )
         except (AmiRefused, AmiInvalid) as error:
             log.warning("call %s: Asterisk refused it: %s", place.call_id, error)

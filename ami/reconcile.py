@@ -29,9 +29,11 @@ async def reconcile(link: Link, watch: Watch, calls: Calls, node: str, *, fresh:
     if fresh:
         watch.forget_all()
     live = [call for call in await calls.live(node) if fresh or call.age_seconds > _IN_FLIGHT_SECONDS]
-    if not live:
+    if not live and not fresh:
         return
     listed = await link.collect("CoreShowChannels", until="CoreShowChannelsComplete")
+    for channel in listed if fresh else ():
+        watch.there_is(channel)
     states = {channel["Uniqueid"]: channel.get("ChannelStateDesc", "") for channel in listed}
     for call in live:
         await _settle(link, watch, calls, call, states.get(call.channel), same_asterisk)

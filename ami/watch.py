@@ -20,7 +20,7 @@ from alarm_core.store.database import AWAY, Statement
 from alarm_core.store.record import Happening
 from ami.link import AmiError, AmiRefused, Link
 from ami.outcome import outcome
-from dialplan.records import FAMILY, HangupRecord
+from dialplan.records import FAMILY, LED_LEG, HangupRecord
 
 log = logging.getLogger("careline.ami")
 
@@ -52,12 +52,19 @@ class Watch:
         self._calls = calls
         self._phone_free = phone_free
         self._tracked: dict[str, Tracked] = {}
+        self._led: dict[str, str] = {}
+        self._unreachable: set[str] = set()
         self._last: dict[UUID, asyncio.Task[None]] = {}
         self.link: Link | None = None
 
     def live(self, trunk: str | None = None) -> int:
         """Lines in use, of one trunk or of all."""
         return sum(trunk is None or call.trunk == trunk for call in self._tracked.values())
+
+    @property
+    def led_to(self) -> list[str]:
+        """Phones that the dialplan calls by itself just now, for a caller of no alarm."""
+        return list(self._led.values())
 
     def knows(self, channel: str) -> bool:
         return channel in self._tracked
@@ -71,11 +78,23 @@ class Watch:
     def forget_all(self) -> None:
         """A new connection begins: what is under way is learned from Asterisk itself."""
         self._tracked.clear()
+        self._led.clear()
+        self._unreachable.clear()
+
+    def there_is(self, channel: Mapping[str, str]) -> None:
+        """Take note of a channel that we did not ask for."""
+        led = LED_LEG.match(channel.get("Channel", ""))
+        if led is not None:
+            self._led[channel["Uniqueid"]] = led[1]
 
     def heard(self, event: Mapping[str, str]) -> bool:
         """Take note of one AMI event; True when a line became free."""
         call = self._tracked.get(event.get("Uniqueid", ""))
         match event["Event"]:
+            case "Newchannel" if call is None:
+                self.there_is(event)
+            case "ContactStatus":
+                self._trunk_is(event.get("AOR", "").removesuffix("-status"), event.get("ContactStatus", ""))
             case "Newstate" if call is not None:
                 self.state(call, event.get("ChannelStateDesc", ""))
             case "Hangup":
@@ -159,12 +178,22 @@ class Watch:
 
     def _hangup(self, event: Mapping[str, str], call: Tracked | None) -> bool:
         cause = int(event.get("Cause") or 0)
+        if self._led.pop(event.get("Uniqueid", ""), None) is not None:
+            return True
         if call is None:
             self._in_turn(UUID(int=0), self._unknown_ended(event.get("Uniqueid", ""), cause))
             return False
         result = outcome(cause, answered=call.answered, rang=call.rang, taken_back=call.taken_back)
+        if result is CallOutcome.NO_ANSWER and not call.rang and call.trunk in self._unreachable:
+            result = CallOutcome.FAILED  # nobody was there to ring the phone
         self.ended(call, result, cause)
         return True
+
+    def _trunk_is(self, trunk: str, status: str) -> None:
+        if status == "Unreachable":
+            self._unreachable.add(trunk)
+        elif status == "Reachable":
+            self._unreachable.discard(trunk)
 
     async def _unknown_ended(self, channel: str, cause: int) -> None:
         """A call that came in: the conversation wrote its row, or none (a caller of no alarm)."""

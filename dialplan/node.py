@@ -169,6 +169,7 @@ NODE_MODULES = (
     "app_read",
     "app_userevent",
     "bridge_softmix",
+    "func_groupcount",
     "func_hangupcause",
     "func_timeout",
     "res_speech",

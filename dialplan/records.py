@@ -1,6 +1,7 @@
 """The record that the dialplan leaves of each call when it ends ([hangup-record])."""
 
 import json
+import re
 from dataclasses import dataclass
 
 FAMILY = "careline"
@@ -8,6 +9,12 @@ FAMILY = "careline"
 
 HANDLER = "hangup-record,s,1"
 """Where Originate's variable CHANNEL(hangup_handler_push) must point."""
+
+PHONE_GROUP = "GROUP(phone)"
+"""Originate's variable that says which phone the leg is at: the dialplan calls no phone that is in a call."""
+
+LED_LEG = re.compile(r"Local/(\d+)@duty-leg-")
+"""How the name of a channel begins by which the dialplan calls a duty phone by itself."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,7 @@ WITH candidate AS (
       AND EXISTS (SELECT 1 FROM node WHERE id = %(node)s AND owner = %(owner)s AND lease_until > clock_timestamp())
       AND NOT EXISTS (SELECT 1 FROM call WHERE call.number = command.number
                       AND (ended_at IS NULL OR free_at > clock_timestamp()))
+      AND NOT number = ANY(%(taken)s)
     ORDER BY rank_at LIMIT %(limit)s FOR UPDATE OF command SKIP LOCKED
 ), written AS (
     INSERT INTO call (id, alarm_id, channel, direction, party, purpose, who, number, trunk, node, ring_seconds,
@@ -152,9 +154,15 @@ class Calls:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, *, node: str, owner: str, trunk: str, limit: int, lease_seconds: float) -> list[Claimed]:
-        """Take up to `limit` calls to place, most urgent first; each has its row in `call` after this."""
+    async def claim(
+        self, *, node: str, owner: str, trunk: str, limit: int, lease_seconds: float, taken: Sequence[str] = ()
+    ) -> list[Claimed]:
+        """Take up to `limit` calls to place, most urgent first; each has its row in `call` after this.
+
+        `taken`: phones in calls that are not in the record (the dialplan's own); they are passed over.
+        """
         params: Any = {"node": node, "owner": owner, "trunk": trunk, "limit": limit, "lease": lease_seconds}
+        params["taken"] = list(taken)
         rows = await self._database.query(_CLAIM, params)
         rows.sort(key=lambda row: row[4])
         return [

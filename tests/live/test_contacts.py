@@ -144,6 +144,33 @@ async def test_a_caller_whom_nobody_knows_reaches_the_duty_phone(world: World) -
     assert (await heard(world, world.phones.calls(DUTY)[-1])).prompt("duty.person_waiting") is None  # 1 interrupts it
 
 
+async def test_an_alarm_waits_for_the_duty_phone_that_the_dialplan_is_calling(world: World) -> None:
+    before = len(world.phones.calls(DUTY))
+    await world.phone_calls_in("13712345678", "wait:20,hangup")
+    await world.until_calls(DUTY, before + 1)
+    home = await world.home(phone="")
+    await world.signal(home.device)
+    await world.until_alarm(home, lambda a: a.duty.state == "taken", "the duty phone to take the alarm")
+    assert world.phones.ringing_twice() == []
+    await world.staff_resolves(home)
+
+
+async def test_a_caller_is_not_led_to_a_duty_phone_that_is_in_a_call_of_an_alarm(world: World) -> None:
+    await world.script(DUTY, "ring:1,answer,wait:20,press:1,wait:30,hangup")
+    home = await world.home(phone="")
+    before = len(world.phones.calls(DUTY))
+    await world.signal(home.device)
+    await world.until_calls(DUTY, before + 1)
+    await world.phone_calls_in("13712345678", "wait:60,hangup")
+    await world.until_alarm(home, lambda a: a.duty.state == "taken", "the duty phone to take the alarm")
+    await world.until_calls(DUTY, before + 2)  # and then the caller, who had to wait
+    for phone in ("13712345678", DUTY):
+        await world.until_hung_up(phone)
+    assert world.phones.ringing_twice() == []
+    await world.script(DUTY, STEADY_DUTY)
+    await world.staff_resolves(home)
+
+
 async def test_help_that_does_not_come_is_asked_and_others_are_called(world: World) -> None:
     home = await world.home("01", "01", phone="04", plan={"smoke": {"help": LATE}})
     late, other = home.contacts
