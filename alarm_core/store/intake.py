@@ -20,6 +20,7 @@ from alarm_core.plan import Plan
 from alarm_core.planbook import UNKNOWN_KIND, PlanBook, PlanError
 from alarm_core.rules import Decision, open_alarm
 from alarm_core.signal import SWEEP, Incoming, Receipt, Rejected, Signal, SignalState, Taken
+from alarm_core.store import intake_sql as sql
 from alarm_core.store import record
 from alarm_core.store.alarms import Alarms
 from alarm_core.store.database import Database, Statement, Transaction
@@ -27,55 +28,6 @@ from alarm_core.store.record import Happening, Logged
 
 LOW_BATTERY = 0.15
 _FUTURE, _PAST = timedelta(minutes=10), timedelta(hours=24)
-
-_INSERT_SIGNALS = """
-INSERT INTO signal (device_id, message_id, kind, state, at, source, value, battery)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::jsonb[],
-                     %s::float8[])
-ON CONFLICT DO NOTHING
-RETURNING device_id, message_id
-"""
-_DEVICES = "SELECT id, kind, battery, silent FROM device WHERE id = ANY(%s)"
-# The elder's row is the lock under which alarms of that elder are opened: one at a time. Subqueries in place of joins:
-# planning six joined tables took longer than all that follows.
-_ELDERS = """
-SELECT d.id, e.id, e.name, e.risk, e.plan, e.way_in,
-       concat_ws('', e.district, e.street, e.compound, e.building, e.entrance, e.floor, e.room,
-                 CASE WHEN e.landmark <> '' THEN '，' || e.landmark END),
-       (SELECT array_agg(number ORDER BY position) FROM elder_phone WHERE elder_id = e.id),
-       (SELECT jsonb_agg(jsonb_build_object('id', id, 'name', name, 'relation', relation, 'number', number)
-                         ORDER BY position, id) FROM contact WHERE elder_id = e.id),
-       (SELECT id FROM alarm WHERE elder_id = e.id AND phase IN ('received', 'verifying', 'alerting', 'attended')),
-       settled.id, settled.ended_at
-FROM device d JOIN elder e ON e.id = d.elder_id
-LEFT JOIN LATERAL (SELECT id, ended_at FROM alarm WHERE elder_id = e.id AND device_id = d.id AND outcome = 'withdrawn'
-                   AND ended_at > clock_timestamp() - interval '10 minutes' ORDER BY ended_at DESC LIMIT 1)
-     settled ON true
-WHERE d.id = ANY(%s) ORDER BY e.id FOR NO KEY UPDATE OF e
-"""
-_ORPHANS = """
-SELECT device_id, id FROM alarm WHERE elder_id IS NULL AND device_id = ANY(%s)
-AND phase IN ('received', 'verifying', 'alerting', 'attended')
-"""
-_KNOWN_SIGNALS = """
-SELECT s.device_id, s.message_id, s.alarm_id FROM signal s
-JOIN unnest(%s::text[], %s::text[]) AS k (device_id, message_id) USING (device_id, message_id)
-"""
-_SIGNAL_ALARM = """
-UPDATE signal s SET alarm_id = k.alarm_id FROM unnest(%s::text[], %s::text[], %s::uuid[])
-     AS k (device_id, message_id, alarm_id)
-WHERE s.device_id = k.device_id AND s.message_id = k.message_id
-"""
-_DEVICE_LIVES = """
-UPDATE device d SET last_seen_at = clock_timestamp(), silent = false,
-       state = coalesce(k.state, d.state), battery = coalesce(k.battery, d.battery)
-FROM unnest(%s::text[], %s::text[], %s::float8[]) AS k (id, state, battery) WHERE d.id = k.id
-"""
-_QUARANTINE = """
-INSERT INTO rejected_signal (source, topic, payload, reason, detail, device_id, dangerous, alarm_id)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-"""
-_CLOCK = "SELECT clock_timestamp()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +101,11 @@ class SignalIntake:
         async with self._database.transaction() as tx:
             fresh_rows, device_rows, elder_rows, orphan_rows, ((now,),) = await tx.together(
                 [
-                    (_INSERT_SIGNALS, _columns(signals)),
-                    (_DEVICES, (ids,)),
-                    (_ELDERS, (telling,)),
-                    (_ORPHANS, (telling,)),
-                    (_CLOCK, ()),
+                    (sql.INSERT_SIGNALS, _columns(signals)),
+                    (sql.DEVICES, (ids,)),
+                    (sql.ELDERS, (telling,)),
+                    (sql.ORPHANS, (telling,)),
+                    (sql.CLOCK, ()),
                 ]
             )
             devices = {row[0]: row for row in device_rows}
@@ -163,7 +115,7 @@ class SignalIntake:
                 {s.device_id for s in signals if s.device_id not in elders and _news(s, devices.get(s.device_id))}
             )
             if late:
-                elders |= {row[0]: _elder(row) for row in await tx.all(_ELDERS, (late,))}
+                elders |= {row[0]: _elder(row) for row in await tx.all(sql.ELDERS, (late,))}
             one_elder = {elder.elder_id: elder for elder in elders.values()}
             elders = {device: one_elder[elder.elder_id] for device, elder in elders.items()}
             for device_id, alarm_id in orphan_rows:
@@ -201,7 +153,7 @@ class SignalIntake:
             return Receipt(Taken.ACCEPTED, alarm_id)
         dangerous = item.state is SignalState.ALARM
         values = (item.source, "", _whole(item), reason, detail, item.device_id, dangerous, alarm_id)
-        work.statements.append((_QUARANTINE, values))
+        work.statements.append((sql.QUARANTINE, values))
         return Receipt(Taken.QUARANTINED, alarm_id, reason)
 
     def _act(self, work: _Work, item: Signal, device: Any, elders: dict[str, _Elder]) -> UUID | None:
@@ -234,7 +186,7 @@ class SignalIntake:
             )
             alarm_id = self._raise(work, elder, ref, elder.elder_id is None)
         values = (item.source, item.topic, item.payload, item.reason, item.detail, item.device_id, item.dangerous)
-        work.statements.append((_QUARANTINE, (*values, alarm_id)))
+        work.statements.append((sql.QUARANTINE, (*values, alarm_id)))
         return Receipt(Taken.QUARANTINED, alarm_id, item.reason)
 
     def _raise(self, work: _Work, elder: _Elder, ref: SignalRef, unknown: bool) -> UUID:
@@ -302,12 +254,12 @@ class SignalIntake:
         if work.alarm_of:
             linked = sorted(work.alarm_of.items())
             columns = [[k[0] for k, _ in linked], [k[1] for k, _ in linked], [alarm_id for _, alarm_id in linked]]
-            statements.append((_SIGNAL_ALARM, columns))
+            statements.append((sql.SIGNAL_ALARM, columns))
         living = {s.device_id: s for s in signals if s.device_id in devices and s.source != SWEEP}
         if living:
             order = sorted(living)
             states = [None if living[i].state is SignalState.HEARTBEAT else living[i].state.value for i in order]
-            statements.append((_DEVICE_LIVES, (order, states, [living[i].battery for i in order])))
+            statements.append((sql.DEVICE_LIVES, (order, states, [living[i].battery for i in order])))
         if not work.joined:
             await tx.together(statements, commit=True)
             return decisions
@@ -427,7 +379,7 @@ async def _with_known_alarms(
     ]
     if not repeated:
         return receipts
-    rows = await tx.all(_KNOWN_SIGNALS, ([device for device, _ in repeated], [message for _, message in repeated]))
+    rows = await tx.all(sql.KNOWN_SIGNALS, ([device for device, _ in repeated], [message for _, message in repeated]))
     alarm_of = {(device, message): alarm_id for device, message, alarm_id in rows} | new
     return [
         Receipt(Taken.DUPLICATE, alarm_of.get((item.device_id, item.message_id)))
