@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -105,6 +106,8 @@ class World:
         await asyncio.gather(*(process.wait() for process in self._processes.values()))
         await self.database.close()
         await self.servers.stop()
+        # The servers' data go; their logs and the roles' stay, for whoever asks why a test failed.
+        shutil.rmtree(self.servers.phones_log.parents[1])
 
     async def ready(self) -> bool:
         """Whether somebody drives the node, conversations are served, and no process has ended by itself."""
