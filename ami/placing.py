@@ -22,7 +22,7 @@ from dialplan.records import HANDLER, PHONE_GROUP
 
 log = logging.getLogger("careline.ami")
 
-_DIALABLE = re.compile(r"\d{3,20}")
+_DIALABLE = re.compile(r"[0-9]{3,20}")
 _POLL_SECONDS = 1.0
 _CLAIM_LEASE_SECONDS = 60.0
 
@@ -118,10 +118,6 @@ class Placing:
             return
         if call.taken_back:
             self._watch.ended(call, CallOutcome.CANCELLED, None)
-            return
-        if not (place.number.isascii() and place.number.isdecimal()):
-            log.error("call %s: what stands in the record is no number", place.call_id)
-            self._watch.ended(call, CallOutcome.INVALID, None)
             return
         if not self._nodes.held:
             return  # whoever holds the lease now finds out that this call was never sent
