@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from alarm_core.store.alarms import Alarms
-from alarm_core.store.calls import Calls
-from alarm_core.store.commands import Commands
+from alarm_core.store.calls import Calls, Lent
+from alarm_core.store.commands import Claimed, Commands
 from alarm_core.store.database import AWAY
 from alarm_core.store.nodes import Nodes
 from ami.limits import NodeLimits
@@ -48,6 +48,7 @@ class NodeDriver:
         self._may_place = asyncio.Event()
         self._may_carry = asyncio.Event()
         self._watch = Watch(alarms, calls, self._may_place.set)
+        self._placing: Placing | None = None
         self.driving = False
         self.link: Link | None = None
         self.pace = Pace(limits.calls_per_second, 0.0)
@@ -59,6 +60,15 @@ class NodeDriver:
             self._may_place.set()
         if kinds is None or kinds & _HARMLESS:
             self._may_carry.set()
+
+    def lend(self) -> Lent | None:
+        """See `alarm_core.store.calls.Lines`."""
+        return self._placing.lend() if self._placing is not None and self.driving else None
+
+    def use(self, lent: Lent, claimed: Sequence[Claimed]) -> None:
+        """See `alarm_core.store.calls.Lines`. On a lost line the calls are found by the next reconciliation."""
+        if self._placing is not None:
+            self._placing.use(lent, claimed)
 
     async def run(self) -> None:
         """Hold the lease and drive, for ever."""
@@ -138,7 +148,9 @@ class NodeDriver:
     async def _work(self, link: Link) -> None:
         await reconcile(link, self._watch, self._calls, self._nodes.node, fresh=True)
         self.pace = Pace(self._limits.calls_per_second, asyncio.get_running_loop().time())
-        placing = Placing(link, self._limits, self.pace, self._watch, self._alarms, self._calls, self._nodes)
+        placing = self._placing = Placing(
+            link, self._limits, self.pace, self._watch, self._alarms, self._calls, self._nodes
+        )
         self.driving = True
         tasks = {
             asyncio.create_task(placing.run(self._may_place)),

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Sequence
 from uuid import UUID
 
 from alarm_core.events import CallEnded, CallOutcome, CallPlaced
 from alarm_core.numbers import is_emergency
 from alarm_core.store import calls as call_record
 from alarm_core.store.alarms import Alarms
-from alarm_core.store.calls import Calls, place_call
+from alarm_core.store.calls import Calls, Lent, place_call
 from alarm_core.store.commands import Claimed
 from alarm_core.store.nodes import Nodes
 from ami.limits import NodeLimits
@@ -25,6 +26,8 @@ log = logging.getLogger("careline.ami")
 _DIALABLE = re.compile(r"[0-9]{3,20}")
 _POLL_SECONDS = 1.0
 _CLAIM_LEASE_SECONDS = 60.0
+_LEND = 8
+"""So many calls at most are claimed by one opening transaction: a lone alarm's, not a flood's."""
 
 
 async def signalled(event: asyncio.Event, seconds: float) -> None:
@@ -59,12 +62,14 @@ class Placing:
         self._loop = asyncio.get_running_loop()
         self._trunk_pace = {trunk.name: Pace(trunk.calls_per_second, self._loop.time()) for trunk in limits.trunks}
         self._under_way: set[asyncio.Task[None]] = set()
+        self._lent: list[Lent] = []
+        self._nobody_waits = False
 
     async def run(self, may_place: asyncio.Event) -> None:
         while True:
             may_place.clear()
             self._pace.judge(self._link.last_latency, self._loop.time())
-            more, patience = False, _POLL_SECONDS
+            more, dry, patience = False, False, _POLL_SECONDS
             for trunk in self._limits.trunks:
                 lines = self._lines(trunk.name, trunk.max_channels)
                 if lines <= 0:
@@ -74,9 +79,11 @@ class Placing:
                 allowed = min(pace.available(now) for pace in paces)
                 if allowed > 0:
                     room = min(lines, allowed)
-                    more |= await self._take(trunk.name, room) == room
+                    filled = await self._take(trunk.name, room) == room
+                    more, dry = more or filled, dry or not filled
                 else:
                     patience = min(patience, max(pace.wait_seconds(now) for pace in paces))
+            self._nobody_waits = dry
             await asyncio.sleep(0)  # what was taken goes to Asterisk before anything else is asked
             if not more:
                 await self._pass_over_engaged()
@@ -84,7 +91,36 @@ class Placing:
 
     def _lines(self, trunk: str, max_channels: int) -> int:
         """How many lines of a trunk are free."""
-        return min(self._limits.max_channels - self._watch.live(), max_channels - self._watch.live(trunk))
+        lent = sum(leave.room for leave in self._lent)
+        used, used_here = self._watch.live() + lent, self._watch.live(trunk) + lent
+        return min(self._limits.max_channels - used, max_channels - used_here)
+
+    def lend(self) -> Lent | None:
+        """See `alarm_core.store.calls.Lines`: only while no call waits for a line, so that none is overtaken."""
+        if not self._nobody_waits or not self._nodes.held or self._link.lost.is_set():
+            return None
+        now = self._loop.time()
+        for trunk in self._limits.trunks:
+            paces = (self._pace, self._trunk_pace[trunk.name])
+            room = min(self._lines(trunk.name, trunk.max_channels), _LEND, *(pace.available(now) for pace in paces))
+            if room > 0:
+                self._spend(trunk.name, room)
+                nodes, taken = self._nodes, tuple(self._watch.led_to)
+                lent = Lent(nodes.node, nodes.owner, trunk.name, room, _CLAIM_LEASE_SECONDS, taken)
+                self._lent.append(lent)
+                return lent
+        return None
+
+    def use(self, lent: Lent, claimed: Sequence[Claimed]) -> None:
+        if not any(leave is lent for leave in self._lent):
+            return  # lent on a connection that is over: the reconciliation finds these calls never sent
+        self._lent = [leave for leave in self._lent if leave is not lent]
+        self._spend(lent.trunk, len(claimed) - lent.room)
+        self._start(claimed, lent.trunk)
+
+    def _spend(self, trunk: str, calls: int) -> None:
+        self._pace.spend(calls)
+        self._trunk_pace[trunk].spend(calls)
 
     async def _take(self, trunk: str, room: int) -> int:
         claimed = await self._calls.claim(
@@ -95,15 +131,17 @@ class Placing:
             lease_seconds=_CLAIM_LEASE_SECONDS,
             taken=self._watch.led_to,
         )
-        self._pace.spend(len(claimed))
-        self._trunk_pace[trunk].spend(len(claimed))
+        self._spend(trunk, len(claimed))
+        self._start(claimed, trunk)
+        return len(claimed)
+
+    def _start(self, claimed: Sequence[Claimed], trunk: str) -> None:
         for item in claimed:
             place = place_call(item)
             self._watch.track(place.call_id, item.alarm_id, place.key, trunk)
             task = asyncio.create_task(self._place(item, trunk))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
-        return len(claimed)
 
     async def _place(self, item: Claimed, trunk: str) -> None:
         place = place_call(item)

@@ -86,6 +86,7 @@ class Careline:
     def _start(self, group: asyncio.TaskGroup) -> None:
         if Role.AMI in self.roles:  # before the worker: of what an alarm decides, its call goes first
             self.driver = self._driver()
+            self.intake.lines = self.driver
             group.create_task(self.driver.run())
         if Role.WORKER in self.roles:
             self.worker = Worker(

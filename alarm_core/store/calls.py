@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from alarm_core.commands import COMMAND, PlaceCall
@@ -23,6 +23,7 @@ WITH candidate AS (
       AND NOT EXISTS (SELECT 1 FROM call WHERE call.number = command.number
                       AND (ended_at IS NULL OR free_at > clock_timestamp()))
       AND NOT number = ANY(%(taken)s)
+      AND (%(keys)s::text[] IS NULL OR key = ANY(%(keys)s))
     ORDER BY rank_at LIMIT %(limit)s FOR UPDATE OF command SKIP LOCKED
 ), written AS (
     INSERT INTO call (id, alarm_id, channel, direction, party, purpose, who, number, trunk, node, ring_seconds,
@@ -150,6 +151,50 @@ def inbound(call_id: UUID, alarm_id: UUID, channel: str, who: UUID, number: str,
     return (_INBOUND, (call_id, alarm_id, channel, who, number, trunk, node))
 
 
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """Leave to claim up to `room` calls on a trunk of a node that this process drives. Else as in `Calls.claim`."""
+
+    node: str
+    owner: str
+    trunk: str
+    room: int
+    lease_seconds: float
+    taken: tuple[str, ...]
+
+
+class Lines(Protocol):
+    """Free lines of this very process: an alarm's first call is claimed in the transaction that opens the alarm."""
+
+    def lend(self) -> Lent | None:
+        """Leave for some calls, if nothing else waits for a line; `use` must follow."""
+        ...
+
+    def use(self, lent: Lent, claimed: Sequence[Claimed]) -> None:
+        """After the commit: place these; what was lent beyond them is given back."""
+        ...
+
+
+def claim_of(lent: Lent, keys: Sequence[str] | None) -> Statement:
+    """Claim due calls (only those of `keys`, if any are named); `claimed` reads the rows."""
+    params = {
+        "node": lent.node,
+        "owner": lent.owner,
+        "trunk": lent.trunk,
+        "limit": lent.room,
+        "lease": lent.lease_seconds,
+        "taken": list(lent.taken),
+        "keys": None if keys is None else list(keys),
+    }
+    return (_CLAIM, params)
+
+
+def claimed(rows: Sequence[Any], owner: str) -> list[Claimed]:
+    """The calls of a claim, most urgent first."""
+    ranked = sorted(rows, key=lambda row: row[4])
+    return [Claimed(alarm_id, COMMAND.validate_python(data), owner, tries) for _, alarm_id, tries, data, _ in ranked]
+
+
 class Calls:
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -161,13 +206,8 @@ class Calls:
 
         `taken`: phones in calls that are not in the record (the dialplan's own); they are passed over.
         """
-        params: Any = {"node": node, "owner": owner, "trunk": trunk, "limit": limit, "lease": lease_seconds}
-        params["taken"] = list(taken)
-        rows = await self._database.query(_CLAIM, params)
-        rows.sort(key=lambda row: row[4])
-        return [
-            Claimed(alarm_id, COMMAND.validate_python(data), owner, attempt) for _, alarm_id, attempt, data, _ in rows
-        ]
+        lent = Lent(node, owner, trunk, limit, lease_seconds, tuple(taken))
+        return claimed(await self._database.query(*claim_of(lent, None)), owner)
 
     async def engaged(self) -> list[tuple[str, UUID]]:
         """Keys and alarms of due calls whose phone is taken and that would rather skip than wait."""

@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 import psycopg.errors
 from pydantic_core import to_json
 
+from alarm_core.commands import PlaceCall
 from alarm_core.events import Brief, Event, Helper, Opened, SignalCleared, SignalJoined, SignalRef
 from alarm_core.plan import Plan
 from alarm_core.planbook import UNKNOWN_KIND, PlanBook, PlanError
@@ -23,6 +24,8 @@ from alarm_core.signal import SWEEP, Incoming, Receipt, Rejected, Signal, Signal
 from alarm_core.store import intake_sql as sql
 from alarm_core.store import record
 from alarm_core.store.alarms import Alarms
+from alarm_core.store.calls import Lines, claim_of, claimed
+from alarm_core.store.commands import Claimed
 from alarm_core.store.database import Database, Statement, Transaction
 from alarm_core.store.record import Happening, Logged
 
@@ -81,6 +84,7 @@ class SignalIntake:
         self._plans = plans
         self._service = service
         self._plain_plans: dict[tuple[str, str], Plan] = {}
+        self.lines: Lines | None = None
 
     async def take(self, batch: Sequence[Incoming]) -> list[Receipt]:
         for _ in range(4):
@@ -241,6 +245,21 @@ class SignalIntake:
             # Checked when it was entered; a plan that no longer fits must never keep an alarm from being raised.
             return self._plans.for_alarm(kind, elder.risk).paced(self._service.pace)
 
+    async def _commit(self, tx: Transaction, statements: list[Statement], decisions: Sequence[Decision]) -> None:
+        """With the first calls claimed in the same transaction, where lines of this process are free."""
+        keys = [c.key for decision in decisions for c in decision.commands if isinstance(c, PlaceCall)]
+        lent = self.lines.lend() if self.lines is not None and keys else None
+        if lent is None:
+            await tx.together(statements, commit=True)
+            return
+        placed: list[Claimed] = []
+        try:
+            *_, rows = await tx.together([*statements, claim_of(lent, keys)], commit=True)
+            placed = claimed(rows, lent.owner)
+        finally:
+            assert self.lines is not None
+            self.lines.use(lent, placed)
+
     async def _write(
         self, tx: Transaction, work: _Work, signals: Sequence[Signal], devices: dict[str, Any]
     ) -> list[Decision]:
@@ -261,7 +280,7 @@ class SignalIntake:
             states = [None if living[i].state is SignalState.HEARTBEAT else living[i].state.value for i in order]
             statements.append((sql.DEVICE_LIVES, (order, states, [living[i].battery for i in order])))
         if not work.joined:
-            await tx.together(statements, commit=True)
+            await self._commit(tx, statements, decisions)
             return decisions
         await tx.together(statements)
         for alarm_id, happenings in sorted(work.joined.items()):

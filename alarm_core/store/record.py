@@ -117,7 +117,7 @@ def logged(events: Sequence[Logged]) -> list[Statement]:
         [e.happening.event.type for e in events],
         [e.happening.source for e in events],
         [e.happening.key for e in events],
-        [to_json(e.happening.event.model_dump(mode="json", exclude={"type"})).decode() for e in events],
+        [e.happening.event.model_dump_json(exclude={"type"}) for e in events],
     ]
     statements: list[Statement] = [(_INSERT_EVENTS, columns)]
     for entry in events:

@@ -46,6 +46,7 @@ class Asterisk:
 
     def __init__(self) -> None:
         self.placed = 0
+        self.lost = asyncio.Event()
 
     async def originate(self, **_: object) -> None:
         self.placed += 1
@@ -75,13 +76,17 @@ def _call() -> PlaceCall:
     )
 
 
-async def _placed_within(seconds: float, queue: Queue, *, rate: float, lines: int = 1000) -> int:
-    asterisk = Asterisk()
+def _placing(queue: Queue, *, lines: int, rate: float = 100, asterisk: Asterisk | None = None) -> Placing:
     limits = NodeLimits(lines, rate, (TrunkLimit("trunk", lines, rate),), "4008001234")
     calls, alarms, nodes = cast(Calls, queue), cast(Alarms, None), cast(Nodes, Node())
     watch = QuietWatch(alarms, calls)
     pace = Pace(rate, asyncio.get_running_loop().time())
-    placing = Placing(cast(Link, asterisk), limits, pace, watch, alarms, calls, nodes)
+    return Placing(cast(Link, asterisk or Asterisk()), limits, pace, watch, alarms, calls, nodes)
+
+
+async def _placed_within(seconds: float, queue: Queue, *, rate: float, lines: int = 1000) -> int:
+    asterisk = Asterisk()
+    placing = _placing(queue, lines=lines, rate=rate, asterisk=asterisk)
     running = asyncio.create_task(placing.run(asyncio.Event()))
     await asyncio.sleep(seconds)
     running.cancel()
@@ -105,3 +110,29 @@ async def test_an_empty_queue_is_asked_by_the_poll_only() -> None:
     await _placed_within(0.5, queue, rate=100)
 
     assert queue.asked == 1
+
+
+async def test_lines_are_lent_only_while_no_call_waits_and_never_twice() -> None:
+    """An alarm's first call may be claimed as the alarm opens: within lines and pace, and overtaking nobody."""
+    placing = _placing(Queue(calls=0), lines=3)
+    assert placing.lend() is None  # the queue has not been looked at yet
+    running = asyncio.create_task(placing.run(asyncio.Event()))
+    await asyncio.sleep(0.2)
+    lent = placing.lend()
+    assert lent is not None
+    assert lent.room == 3
+    assert placing.lend() is None
+    placing.use(lent, [])
+    again = placing.lend()
+    assert again is not None
+    placing.use(lent, [])  # given back already: gives no line a second time
+    assert placing.lend() is None
+    running.cancel()
+
+
+async def test_no_line_is_lent_while_calls_wait() -> None:
+    placing = _placing(Queue(calls=1000), lines=3)
+    running = asyncio.create_task(placing.run(asyncio.Event()))
+    await asyncio.sleep(0.2)
+    assert placing.lend() is None
+    running.cancel()
