@@ -182,6 +182,7 @@ class Placing:
         except AmiLost:
             return  # the next connection finds out what became of it
         else:
+            log.info("alarm %s: call %s to the %s (%s) goes out", item.alarm_id, place.key, place.party, place.purpose)
             event = CallPlaced(call_id=place.call_id)
             written = call_record.sent(place.call_id)
             self._watch.submit(item.alarm_id, event, written, key=f"call_placed:{place.call_id}")

@@ -111,6 +111,7 @@ class Watch:
     def ended(self, call: Tracked, result: CallOutcome, cause: int | None) -> asyncio.Task[None]:
         """The call is over: its line is free, its record complete."""
         self._tracked.pop(call.channel, None)
+        log.info("alarm %s: call %s is over: %s", call.alarm_id, call.call_id, result)
         event = CallEnded(call_id=call.call_id, outcome=result, cause=cause)
         also = (call_record.ended(call.call_id, result, cause), call_record.sent(call.call_id))
         task = self.submit(call.alarm_id, event, *also, key=f"call_ended:{call.call_id}")

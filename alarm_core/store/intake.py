@@ -6,6 +6,7 @@ join or clear alarms by the rules; keep in quarantine what could not be taken as
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,6 +29,8 @@ from alarm_core.store.calls import Lines, claim_of, claimed
 from alarm_core.store.commands import Claimed
 from alarm_core.store.database import Database, Statement, Transaction
 from alarm_core.store.record import Happening, Logged
+
+log = logging.getLogger("careline.store")
 
 LOW_BATTERY = 0.15
 _FUTURE, _PAST = timedelta(minutes=10), timedelta(hours=24)
@@ -130,6 +133,8 @@ class SignalIntake:
             receipts = await _with_known_alarms(tx, batch, receipts, work.alarm_of)
             decisions = await self._write(tx, work, signals, devices)
         self._alarms.announce(decisions)
+        for alarm_id, (decision, _) in work.opened.items():
+            log.info("alarm %s opened: %s", alarm_id, decision.alarm.kind)
         return receipts
 
     def _judge(
