@@ -68,6 +68,7 @@ class Placing:
     async def run(self, may_place: asyncio.Event) -> None:
         while True:
             may_place.clear()
+            self._nobody_waits = False  # until this look at the queue is over: its lines are spoken for
             self._pace.judge(self._link.last_latency, self._loop.time())
             more, dry, patience = False, False, _POLL_SECONDS
             for trunk in self._limits.trunks:

@@ -26,10 +26,11 @@ class Queue:
     def __init__(self, calls: int = 1000) -> None:
         self.left = calls
         self.asked = 0
+        self.seconds = 0.001
 
     async def claim(self, *, limit: int, **_: object) -> list[Claimed]:
         self.asked += 1
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(self.seconds)
         count = min(limit, self.left)
         self.left -= count
         return [Claimed(ALARM, _call(), "owner", 1) for _ in range(count)]
@@ -127,6 +128,21 @@ async def test_lines_are_lent_only_while_no_call_waits_and_never_twice() -> None
     assert again is not None
     placing.use(lent, [])  # given back already: gives no line a second time
     assert placing.lend() is None
+    running.cancel()
+
+
+async def test_no_line_is_lent_while_the_queue_is_being_asked() -> None:
+    """The lines that are free now may be the queue's in a moment."""
+    queue, asked = Queue(calls=0), asyncio.Event()
+    placing = _placing(queue, lines=3)
+    running = asyncio.create_task(placing.run(asked))
+    await asyncio.sleep(0.2)
+    queue.seconds = 0.3
+    asked.set()
+    await asyncio.sleep(0.1)
+    assert placing.lend() is None
+    await asyncio.sleep(0.4)
+    assert placing.lend() is not None
     running.cancel()
 
 
