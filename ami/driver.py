@@ -42,7 +42,6 @@ class NodeDriver:
         self._address = address
         self._limits = limits
         self._nodes = nodes
-        self._alarms = alarms
         self._calls = calls
         self._commands = commands
         self._may_place = asyncio.Event()
@@ -148,9 +147,7 @@ class NodeDriver:
     async def _work(self, link: Link) -> None:
         await reconcile(link, self._watch, self._calls, self._nodes.node, fresh=True)
         self.pace = Pace(self._limits.calls_per_second, asyncio.get_running_loop().time())
-        placing = self._placing = Placing(
-            link, self._limits, self.pace, self._watch, self._alarms, self._calls, self._nodes
-        )
+        placing = self._placing = Placing(link, self._limits, self.pace, self._watch, self._calls, self._nodes)
         self.driving = True
         tasks = {
             asyncio.create_task(placing.run(self._may_place)),

@@ -11,7 +11,6 @@ from uuid import UUID
 from alarm_core.events import CallEnded, CallOutcome, CallPlaced
 from alarm_core.numbers import is_emergency
 from alarm_core.store import calls as call_record
-from alarm_core.store.alarms import Alarms
 from alarm_core.store.calls import Calls, Lent, place_call
 from alarm_core.store.commands import Claimed
 from alarm_core.store.nodes import Nodes
@@ -48,7 +47,6 @@ class Placing:
         limits: NodeLimits,
         pace: Pace,
         watch: Watch,
-        alarms: Alarms,
         calls: Calls,
         nodes: Nodes,
     ) -> None:
@@ -56,7 +54,6 @@ class Placing:
         self._limits = limits
         self._pace = pace
         self._watch = watch
-        self._alarms = alarms
         self._calls = calls
         self._nodes = nodes
         self._loop = asyncio.get_running_loop()

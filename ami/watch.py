@@ -66,9 +66,6 @@ class Watch:
         """Phones that the dialplan calls by itself just now, for a caller of no alarm."""
         return list(self._led.values())
 
-    def knows(self, channel: str) -> bool:
-        return channel in self._tracked
-
     def track(self, call_id: UUID, alarm_id: UUID, channel: str, trunk: str) -> Tracked:
         return self._tracked.setdefault(channel, Tracked(call_id, alarm_id, channel, trunk))
 

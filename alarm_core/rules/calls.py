@@ -70,7 +70,7 @@ def leg_over(turn: Turn, call_id: UUID, outcome: CallOutcome) -> None:
     leg = turn.alarm.legs.pop(call_id, None)
     if leg is None:
         return
-    turn.unwake(f"patience:{call_id}")
+    turn.unwake(f"{contacts.PATIENCE}{call_id}")
     if leg.purpose is Purpose.WITHDRAWN and turn.alarm.phase is not Phase.CLOSED:
         ending.told(turn, leg.who, answered=leg.state == "answered")
     if not turn.alarm.open:

@@ -14,7 +14,7 @@ _NOT_THROUGH = (CallOutcome.FAILED,)
 _NOT_TRIED = (CallOutcome.ENGAGED, CallOutcome.LOST)
 """The phone was taken by another alarm, or the call was lost by a fault of ours: the contact was not asked."""
 _TRUNK_PAUSE_FACTOR = 2.0
-_PATIENCE = "patience:"
+PATIENCE = "patience:"
 
 
 def start(turn: Turn) -> None:
@@ -32,7 +32,7 @@ def stop(turn: Turn) -> None:
     """Somebody goes or has it: nobody else is called. Who is listening just now is told so by the conversation."""
     turn.alarm.contacts.state = "stopped"
     turn.unwake("contact_next", "contacts_again")
-    turn.unwake(*(name for name in turn.alarm.wakes if name.startswith(_PATIENCE)))
+    turn.unwake(*(name for name in turn.alarm.wakes if name.startswith(PATIENCE)))
     turn.stop_ringing(Purpose.CONFIRM)
 
 
@@ -69,7 +69,7 @@ def advance(turn: Turn) -> None:
 def answered(turn: Turn, call_id: UUID) -> None:
     """Somebody or something picked up: without a key in time the next contact has the turn as well."""
     if turn.alarm.contacts.state == "calling":
-        turn.wake(f"{_PATIENCE}{call_id}", turn.plan.contacts.patience_seconds)
+        turn.wake(f"{PATIENCE}{call_id}", turn.plan.contacts.patience_seconds)
 
 
 def ended(turn: Turn, leg: Leg, outcome: CallOutcome) -> None:
@@ -145,7 +145,7 @@ def _talking(turn: Turn) -> list[tuple[UUID, Leg]]:
 
 def _under_way(turn: Turn) -> int:
     """Calls that the next contact waits for: not those that were answered and try our patience."""
-    return sum(leg.state != "answered" or f"{_PATIENCE}{key}" in turn.alarm.wakes for key, leg in _talking(turn))
+    return sum(leg.state != "answered" or f"{PATIENCE}{key}" in turn.alarm.wakes for key, leg in _talking(turn))
 
 
 def _may_be_called(turn: Turn, contact: Helper) -> bool:

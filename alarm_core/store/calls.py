@@ -46,7 +46,6 @@ WHERE type = 'place_call' AND state = 'due' AND due_at <= clock_timestamp() AND 
               AND (ended_at IS NULL OR free_at > clock_timestamp()))
 LIMIT 100
 """
-_WAITING = "SELECT count(*) FROM command WHERE type = 'place_call' AND state = 'due' AND due_at <= clock_timestamp()"
 _LIVE = """
 SELECT call.id, call.alarm_id, channel, direction, trunk, ring_seconds, placed_at, ringing_at, answered_at, c.state,
        call.number, extract(epoch FROM clock_timestamp() - placed_at)::float8
@@ -212,11 +211,6 @@ class Calls:
     async def engaged(self) -> list[tuple[str, UUID]]:
         """Keys and alarms of due calls whose phone is taken and that would rather skip than wait."""
         return [(key, alarm_id) for key, alarm_id in await self._database.query(_ENGAGED)]
-
-    async def waiting(self) -> int:
-        """How many calls are due and not placed."""
-        ((count,),) = await self._database.query(_WAITING)
-        return int(count)
 
     async def live(self, node: str) -> list[LiveCall]:
         return [LiveCall(*row) for row in await self._database.query(_LIVE, (node,))]

@@ -21,7 +21,6 @@ from alarm_core.events import (
     SignalCleared,
     SignalJoined,
     Situation,
-    WakeDue,
 )
 from alarm_core.rules import Decision
 from alarm_core.store.database import CHANNEL, Statement
@@ -160,10 +159,6 @@ def notified(decisions: Sequence[Decision], origin: str) -> Statement:
 
 def signal_key(event: Opened | SignalJoined | SignalCleared) -> str:
     return f"signal:{event.signal.device_id}:{event.signal.message_id}"[:500]
-
-
-def wake_key(event: WakeDue) -> str:
-    return f"wake:{event.key}"
 
 
 def _state(alarm: Alarm) -> str:

@@ -82,7 +82,7 @@ def _placing(queue: Queue, *, lines: int, rate: float = 100, asterisk: Asterisk 
     calls, alarms, nodes = cast(Calls, queue), cast(Alarms, None), cast(Nodes, Node())
     watch = QuietWatch(alarms, calls)
     pace = Pace(rate, asyncio.get_running_loop().time())
-    return Placing(cast(Link, asterisk or Asterisk()), limits, pace, watch, alarms, calls, nodes)
+    return Placing(cast(Link, asterisk or Asterisk()), limits, pace, watch, calls, nodes)
 
 
 async def _placed_within(seconds: float, queue: Queue, *, rate: float, lines: int = 1000) -> int:
